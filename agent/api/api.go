@@ -1,0 +1,326 @@
+// Package api is the local API of the agent: the types of its JSON bodies, its
+// paths and its errors. It has no code that talks to anyone; agent serves it,
+// agent/client calls it.
+//
+// The API is HTTP over a unix socket that only its owner can open, and the
+// agent checks the peer's credentials besides. Every request carries the
+// header Consentry-Api with the version below; one with an Origin is refused.
+//
+//	GET    /v1/version                     Version
+//	GET    /v1/doctor                      Doctor
+//	POST   /v1/runs                        RunRequest → upgraded to a stream (stream.go)
+//	GET    /v1/runs?all=1                  []Run
+//	GET    /v1/runs/REF                    RunDetail
+//	DELETE /v1/runs/REF?force=1            removes a run that has ended
+//	POST   /v1/runs/REF/start              → upgraded to a stream
+//	POST   /v1/runs/REF/attach             → upgraded to a stream
+//	POST   /v1/runs/REF/stop               StopRequest
+//	POST   /v1/runs/REF/kill               KillRequest
+//	POST   /v1/runs/REF/exec               ExecRequest → upgraded to a stream
+//	GET    /v1/runs/REF/logs?follow=1      NDJSON of LogLine
+//	GET    /v1/images                      []Image
+//	GET    /v1/images/inspect?ref=REF      Image
+//	DELETE /v1/images?ref=REF&force=1      RemovedImages
+//	POST   /v1/images/pull                 PullRequest → NDJSON of Progress, last one with Image or Error
+//	POST   /v1/images/prune                RemovedImages
+//	GET    /v1/requests                    []Prompt
+//	POST   /v1/requests/ID                 AnswerRequest
+//	GET    /v1/grants?app=APP              []Grant
+//	DELETE /v1/grants/ID                   []Grant, those revoked; ID "app:APP" or "all" for many
+//	GET    /v1/why?app=APP&target=TARGET   Why
+//	GET    /v1/log?follow=1&…              NDJSON of LedgerLine
+//	GET    /v1/log/verify                  Verified
+//
+// REF is the id of a run, a unique prefix of it, or its name.
+package api
+
+import (
+	"time"
+
+	"github.com/consentry/consentry/sandbox"
+)
+
+// The header that every request carries, and its value.
+const (
+	VersionHeader = "Consentry-Api"
+	APIVersion    = "1"
+)
+
+// Version of the agent.
+type Version struct {
+	Version string `json:"version"`
+	API     string `json:"api"`
+	PID     int    `json:"pid"`
+	Started time.Time
+	OS      string `json:"os"`
+	Arch    string `json:"arch"`
+}
+
+// Error is the body of every answer that is not 2xx, and the last word of a
+// stream that failed.
+type Error struct {
+	Code    string `json:"code"` // stable: "not-found", "unsupported-format", "denied", …
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"` // what to do, one sentence
+	Status  int    `json:"-"`
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// RunRequest starts an app.
+type RunRequest struct {
+	// Source is a registry reference, a directory (OCI layout), an archive or
+	// a wasm file; paths are absolute.
+	Source     string             `json:"source"`
+	Args       []string           `json:"args,omitempty"`
+	Name       string             `json:"name,omitempty"`
+	Env        []string           `json:"env,omitempty"` // "K=V"
+	Ports      []PortMapping      `json:"ports,omitempty"`
+	Volumes    []VolumeMount      `json:"volumes,omitempty"`
+	Shares     []Share            `json:"shares,omitempty"`
+	Detach     bool               `json:"detach,omitempty"`
+	Stdin      bool               `json:"stdin,omitempty"`
+	Terminal   bool               `json:"terminal,omitempty"`
+	Size       sandbox.WindowSize `json:"size"`
+	Remove     bool               `json:"remove,omitempty"`
+	User       string             `json:"user,omitempty"`
+	WorkDir    string             `json:"workDir,omitempty"`
+	Entrypoint []string           `json:"entrypoint,omitempty"` // nil: the image's; [""]: none
+	Limits     sandbox.Limits     `json:"limits"`
+	Hold       time.Duration      `json:"hold,omitempty"` // 0: the agent's default
+	NoInput    bool               `json:"noInput,omitempty"`
+	Pull       string             `json:"pull,omitempty"`     // "missing" (default), "always", "never"
+	Platform   string             `json:"platform,omitempty"` // "linux/arm64"; "" is this machine's
+}
+
+// PortMapping publishes a port of the app on 127.0.0.1 and ::1.
+type PortMapping struct {
+	Host uint16 `json:"host"` // 0: any free port
+	App  uint16 `json:"app"`
+}
+
+// VolumeMount mounts a named volume.
+type VolumeMount struct {
+	Name     string `json:"name"`
+	Target   string `json:"target"`
+	ReadOnly bool   `json:"readOnly,omitempty"`
+}
+
+// Share gives a folder of the host.
+type Share struct {
+	Source string `json:"source"`           // absolute
+	Target string `json:"target,omitempty"` // "" is /share/BASENAME
+	Write  bool   `json:"write,omitempty"`
+}
+
+// State of a run.
+type State string
+
+// The states.
+const (
+	Created  State = "created"
+	Starting State = "starting"
+	Running  State = "running"
+	Stopping State = "stopping"
+	Exited   State = "exited"
+	Failed   State = "failed" // never ran: see Error
+)
+
+// Run is one line of `ps`.
+type Run struct {
+	ID       string        `json:"id"`
+	Name     string        `json:"name"`
+	Source   string        `json:"source"`
+	Format   string        `json:"format"`
+	Digest   string        `json:"digest"`
+	State    State         `json:"state"`
+	Exit     *sandbox.Exit `json:"exit,omitempty"`
+	Error    *Error        `json:"error,omitempty"`
+	Created  time.Time     `json:"created"`
+	Started  time.Time     `json:"started,omitzero"`
+	Ended    time.Time     `json:"ended,omitzero"`
+	Command  []string      `json:"command"`
+	Ports    []PortMapping `json:"ports,omitempty"`
+	Requests int           `json:"requests,omitempty"` // that wait for an answer
+}
+
+// RunDetail is what `inspect` shows.
+type RunDetail struct {
+	Run
+	Request RunRequest       `json:"request"`
+	Spec    sandbox.Spec     `json:"spec"`
+	Posture *sandbox.Posture `json:"posture,omitempty"`
+	Grants  []Grant          `json:"grants"`
+}
+
+// StopRequest: see sandbox.StopRule. A negative Grace is the app's own.
+type StopRequest struct {
+	Grace time.Duration `json:"grace"`
+}
+
+// KillRequest sends a signal at once.
+type KillRequest struct {
+	Signal int `json:"signal"` // Linux number; 0 is SIGKILL
+}
+
+// ExecRequest runs another process in a running app.
+type ExecRequest struct {
+	Args     []string           `json:"args"`
+	Env      []string           `json:"env,omitempty"`
+	WorkDir  string             `json:"workDir,omitempty"`
+	User     string             `json:"user,omitempty"`
+	Stdin    bool               `json:"stdin,omitempty"`
+	Terminal bool               `json:"terminal,omitempty"`
+	Size     sandbox.WindowSize `json:"size"`
+}
+
+// LogLine is a piece of an app's output.
+type LogLine struct {
+	Time   time.Time `json:"time"`
+	Stream string    `json:"stream"` // "stdout", "stderr"
+	Data   []byte    `json:"data"`
+}
+
+// PullRequest fetches an image without running it.
+type PullRequest struct {
+	Source   string `json:"source"`
+	Platform string `json:"platform,omitempty"`
+	Pull     string `json:"pull,omitempty"`
+}
+
+// Progress of a pull. Total is 0 where it is not known.
+type Progress struct {
+	Phase string `json:"phase"`          // "resolve", "download", "unpack", "done", "compile"
+	Item  string `json:"item,omitempty"` // short digest of a layer
+	Done  int64  `json:"done"`           // bytes
+	Total int64  `json:"total"`
+	Image *Image `json:"image,omitempty"`
+	Error *Error `json:"error,omitempty"`
+}
+
+// Image is one line of `images`.
+type Image struct {
+	Ref      string            `json:"ref"`
+	Digest   string            `json:"digest"`
+	Format   string            `json:"format"`
+	Size     int64             `json:"size"` // bytes unpacked
+	Pulled   time.Time         `json:"pulled"`
+	Platform string            `json:"platform,omitempty"`
+	Layers   int               `json:"layers"`
+	Config   map[string]any    `json:"config,omitempty"` // inspect only
+	Labels   map[string]string `json:"labels,omitempty"`
+}
+
+// RemovedImages is what rmi and prune did.
+type RemovedImages struct {
+	Refs  []string `json:"refs"`
+	Bytes int64    `json:"bytes"`
+}
+
+// Prompt is a request that waits, everything in it fit to be shown.
+type Prompt struct {
+	ID          string    `json:"id"`
+	Nonce       string    `json:"nonce"`
+	Asked       time.Time `json:"asked"`
+	App         string    `json:"app"` // clean name
+	Digest      string    `json:"digest"`
+	Run         string    `json:"run"`
+	RunName     string    `json:"runName"`
+	Kind        string    `json:"kind"`
+	Target      string    `json:"target"`
+	Title       string    `json:"title"`            // fixed words of ours, the target in canonical form
+	Reason      string    `json:"reason,omitempty"` // the app's words, to be quoted
+	Consequence string    `json:"consequence,omitempty"`
+	Blast       string    `json:"blast,omitempty"` // what else a yes makes possible
+	Live        bool      `json:"live"`            // the app waits for it now
+	Count       int       `json:"count"`           // requests that this prompt stands for
+	Choices     []Choice  `json:"choices"`
+}
+
+// Choice is one answer that a prompt offers.
+type Choice struct {
+	Label    string        `json:"label"` // "Allow once"
+	Verdict  string        `json:"verdict"`
+	Lifetime string        `json:"lifetime"`
+	For      time.Duration `json:"for,omitempty"`
+	Target   string        `json:"target,omitempty"`
+}
+
+// AnswerRequest answers a prompt.
+type AnswerRequest struct {
+	Nonce    string        `json:"nonce"`
+	Verdict  string        `json:"verdict"`  // "allow" or "deny"
+	Lifetime string        `json:"lifetime"` // "once", "run", "time", "always"
+	For      time.Duration `json:"for,omitempty"`
+	Target   string        `json:"target,omitempty"`
+	Fields   []string      `json:"fields,omitempty"`
+	By       string        `json:"by"`
+}
+
+// Grant is a rule, allowing or denying.
+type Grant struct {
+	ID       string    `json:"id"`
+	App      string    `json:"app"` // name
+	AppID    string    `json:"appId"`
+	Run      string    `json:"run,omitempty"`
+	Kind     string    `json:"kind"`
+	Target   string    `json:"target"`
+	Verdict  string    `json:"verdict"`
+	Lifetime string    `json:"lifetime"`
+	Expires  time.Time `json:"expires,omitzero"`
+	Since    time.Time `json:"since"`
+	Used     time.Time `json:"used,omitzero"`
+	Uses     int64     `json:"uses"`
+	By       string    `json:"by"`
+}
+
+// Why explains a verdict.
+type Why struct {
+	App     string `json:"app"`
+	Target  string `json:"target"`
+	Verdict string `json:"verdict"` // "allow", "deny", "ask"
+	Text    string `json:"text"`
+	Rule    *Grant `json:"rule,omitempty"`
+}
+
+// LedgerLine is one line of the ledger.
+type LedgerLine struct {
+	Seq     uint64    `json:"seq"`
+	Time    time.Time `json:"time"`
+	Event   string    `json:"event"` // "ask", "answer", "use", "revoke", "start", "stop", …
+	App     string    `json:"app,omitempty"`
+	AppID   string    `json:"appId,omitempty"`
+	Run     string    `json:"run,omitempty"`
+	Kind    string    `json:"kind,omitempty"`
+	Target  string    `json:"target,omitempty"`
+	Verdict string    `json:"verdict,omitempty"`
+	Source  string    `json:"source,omitempty"`
+	Rule    string    `json:"rule,omitempty"`
+	By      string    `json:"by,omitempty"`
+	Reason  string    `json:"reason,omitempty"`
+	In      int64     `json:"in,omitempty"`  // bytes to the app
+	Out     int64     `json:"out,omitempty"` // bytes from the app
+	Hash    string    `json:"hash"`
+}
+
+// Verified is the result of `log verify`.
+type Verified struct {
+	OK     bool   `json:"ok"`
+	Lines  uint64 `json:"lines"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// Doctor says what this machine can do.
+type Doctor struct {
+	Hosts []HostCheck `json:"hosts"`
+	Home  string      `json:"home"`
+	Store string      `json:"store"` // "ok" or what is wrong
+}
+
+// HostCheck is one host of the agent.
+type HostCheck struct {
+	Name    string         `json:"name"`
+	Ready   bool           `json:"ready"`
+	Problem string         `json:"problem,omitempty"`
+	Walls   []sandbox.Wall `json:"walls,omitempty"`
+}

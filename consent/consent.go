@@ -1,0 +1,89 @@
+package consent
+
+import (
+	"time"
+
+	"github.com/consentry/consentry/app"
+)
+
+// Verdict is yes or no. The zero value is no.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Deny Verdict = iota
+	Allow
+)
+
+// Kind is a kind of right.
+type Kind string
+
+// The kinds of rights there are. A request of any other kind is refused, not asked.
+const (
+	NetConnect Kind = "net.connect"
+	NetListen  Kind = "net.listen"
+	FileRead   Kind = "file.read"
+	FileWrite  Kind = "file.write"
+	URLOpen    Kind = "url.open"
+	Notify     Kind = "notify"
+	SecretUse  Kind = "secret.use"
+	DataPrefix      = "data." // Kind(DataPrefix + "identity") and so on
+)
+
+// Lifetime is how long an answer lasts.
+type Lifetime string
+
+// The lifetimes. Once answers this request (and those coalesced with it) and writes no rule.
+const (
+	Once   Lifetime = "once"
+	Run    Lifetime = "run"  // until the app exits
+	Timed  Lifetime = "time" // for Answer.For
+	Always Lifetime = "always"
+)
+
+// Request is one thing an app wants.
+type Request struct {
+	App    app.App
+	Run    string // id of the run
+	Kind   Kind
+	Target string // canonical text of its kind: "tcp/api.example.com:443", "email,name", "share/path"
+	Reason string // the app's words, cleaned before they are shown
+	// FromManifest says that the reason stood in the manifest, not in the call.
+	FromManifest bool
+}
+
+// Source says where a verdict came from.
+type Source string
+
+// The sources of a verdict.
+const (
+	FromRule    Source = "rule"     // an answer given earlier
+	FromAnswer  Source = "answer"   // the user, now
+	FromHold    Source = "hold"     // nobody answered in time: a no that may be tried again
+	FromFlood   Source = "flood"    // too many requests, or asking is paused: a no that may be tried again
+	FromNoInput Source = "no-input" // asking is off
+	FromFault   Source = "fault"    // the engine could not decide
+)
+
+// Decision is the end of a request.
+type Decision struct {
+	Verdict Verdict
+	Source  Source
+	Rule    string // id of the rule, if one decided
+	Request string // id in the inbox and the ledger
+	Detail  string // for FromFault and FromNoInput: what to do
+}
+
+// Answer is what the user said to one prompt.
+type Answer struct {
+	Request  string        `json:"request"` // id of the prompt
+	Nonce    string        `json:"nonce"`   // of the prompt; an answer with another one is refused
+	Verdict  Verdict       `json:"verdict"`
+	Lifetime Lifetime      `json:"lifetime"`
+	For      time.Duration `json:"for,omitempty"` // with Timed
+	// Target widens or narrows what is answered ("tcp/*.example.com:443"); ""
+	// is the request's own target.
+	Target string   `json:"target,omitempty"`
+	Fields []string `json:"fields,omitempty"` // data: the fields given
+	By     string   `json:"by"`               // "terminal", "cli", "api", "notification", "tray"
+}

@@ -1,0 +1,66 @@
+package sandbox
+
+import "errors"
+
+// The ways a Broker says no. Everything that is not one of them is a fault,
+// and a fault is a no as well.
+var (
+	ErrDenied      = errors.New("denied by the user")
+	ErrHeld        = errors.New("no answer yet; the request waits in the inbox, try again later") // retryable
+	ErrBusy        = errors.New("too many requests of this app are waiting")                      // retryable
+	ErrUnreachable = errors.New("target is not reachable")
+	ErrInvalid     = errors.New("invalid request")
+	ErrUnknownKind = errors.New("unknown kind of data")
+	ErrUnavailable = errors.New("the agent cannot answer")
+)
+
+// codes name the errors on the wire between processes.
+var codes = map[string]error{
+	"denied":       ErrDenied,
+	"held":         ErrHeld,
+	"busy":         ErrBusy,
+	"unreachable":  ErrUnreachable,
+	"invalid":      ErrInvalid,
+	"unknown-kind": ErrUnknownKind,
+	"unavailable":  ErrUnavailable,
+}
+
+// Code names err for another process: one of the codes above, "unavailable"
+// for any other error, "" for nil.
+func Code(err error) string {
+	if err == nil {
+		return ""
+	}
+	for code, sentinel := range codes {
+		if errors.Is(err, sentinel) {
+			return code
+		}
+	}
+	return "unavailable"
+}
+
+// FromCode is the inverse of Code; detail is kept as the text.
+func FromCode(code, detail string) error {
+	if code == "" {
+		return nil
+	}
+	sentinel, known := codes[code]
+	if !known {
+		sentinel = ErrUnavailable
+	}
+	return &brokerError{sentinel: sentinel, detail: detail}
+}
+
+type brokerError struct {
+	sentinel error
+	detail   string
+}
+
+func (e *brokerError) Error() string {
+	if e.detail != "" {
+		return e.detail
+	}
+	return e.sentinel.Error()
+}
+
+func (e *brokerError) Unwrap() error { return e.sentinel }

@@ -1,0 +1,217 @@
+package wire
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+
+	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/sandbox"
+)
+
+// The calls of a Broker on the wire. dialled answers verbDial, with the
+// connection as its one file; the caller says verbClosed when it is done.
+const (
+	verbDial   = "broker.dial"
+	verbClosed = "broker.closed"
+	verbOpen   = "broker.open"
+	verbFile   = "broker.file"
+)
+
+type dialled struct {
+	Flow uint64 `json:"flow"`
+}
+
+// NewBroker returns the Broker that the other side of p serves.
+func NewBroker(p *Peer) sandbox.Broker { return remoteBroker{p} }
+
+type remoteBroker struct{ peer *Peer }
+
+func (b remoteBroker) Dial(ctx context.Context, flow sandbox.Flow) (net.Conn, error) {
+	var got dialled
+	files, err := b.peer.Call(ctx, verbDial, flow, &got)
+	if err != nil {
+		return nil, err
+	}
+	defer fdwire.CloseAll(files)
+	closed := func() {
+		//nolint:errcheck // a lost agent has closed the flow already
+		b.peer.Call(context.Background(), verbClosed, got, nil)
+	}
+	if len(files) != 1 {
+		closed()
+		return nil, fmt.Errorf("%w: flow came with %d files", sandbox.ErrUnavailable, len(files))
+	}
+	conn, err := net.FileConn(files[0])
+	if err != nil {
+		closed()
+		return nil, fmt.Errorf("%w: %w", sandbox.ErrUnavailable, err)
+	}
+	if tcp, isTCP := conn.(*net.TCPConn); isTCP {
+		return &tcpFlow{TCPConn: tcp, closed: sync.OnceFunc(closed)}, nil
+	}
+	return &otherFlow{Conn: conn, closed: sync.OnceFunc(closed)}, nil
+}
+
+func (b remoteBroker) Open(ctx context.Context, req sandbox.DataRequest) (sandbox.DataReply, error) {
+	var reply sandbox.DataReply
+	_, err := b.peer.Call(ctx, verbOpen, req, &reply)
+	return reply, err
+}
+
+func (b remoteBroker) File(ctx context.Context, req sandbox.FileRequest) error {
+	_, err := b.peer.Call(ctx, verbFile, req, nil)
+	return err
+}
+
+// tcpFlow keeps what a TCPConn can do: half-close, splice.
+type tcpFlow struct {
+	*net.TCPConn
+	closed func()
+}
+
+func (f *tcpFlow) Close() error {
+	err := f.TCPConn.Close()
+	f.closed()
+	return err
+}
+
+type otherFlow struct {
+	net.Conn
+	closed func()
+}
+
+func (f *otherFlow) Close() error {
+	err := f.Conn.Close()
+	f.closed()
+	return err
+}
+
+// BrokerServer answers the calls of a remote Broker. Close it when the peer
+// has gone: it ends the flows that are still open.
+type BrokerServer struct {
+	broker sandbox.Broker
+
+	mu     sync.Mutex
+	lastID uint64
+	flows  map[uint64]net.Conn
+	closed bool
+}
+
+// NewBrokerServer serves broker.
+func NewBrokerServer(broker sandbox.Broker) *BrokerServer {
+	return &BrokerServer{broker: broker, flows: map[uint64]net.Conn{}}
+}
+
+// Handle answers the Broker's verbs; ok is false for any other verb.
+func (s *BrokerServer) Handle(ctx context.Context, verb string, body json.RawMessage) (reply Reply, ok bool, err error) {
+	switch verb {
+	case verbDial:
+		reply, err = s.dial(ctx, body)
+	case verbClosed:
+		err = s.flowClosed(body)
+	case verbOpen:
+		reply, err = s.open(ctx, body)
+	case verbFile:
+		err = s.file(ctx, body)
+	default:
+		return Reply{}, false, nil
+	}
+	return reply, true, err
+}
+
+func (s *BrokerServer) dial(ctx context.Context, body json.RawMessage) (Reply, error) {
+	var want sandbox.Flow
+	if err := decode(body, &want); err != nil {
+		return Reply{}, err
+	}
+	conn, err := s.broker.Dial(ctx, want)
+	if err != nil {
+		return Reply{}, err
+	}
+	file, err := passable(conn)
+	if err != nil {
+		conn.Close()
+		return Reply{}, fmt.Errorf("%w: %w", sandbox.ErrUnavailable, err)
+	}
+	id, ok := s.keep(conn)
+	if !ok {
+		conn.Close()
+		file.Close()
+		return Reply{}, sandbox.ErrUnavailable
+	}
+	return Reply{Body: dialled{Flow: id}, Files: []*os.File{file}}, nil
+}
+
+func (s *BrokerServer) keep(conn net.Conn) (uint64, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, false
+	}
+	s.lastID++
+	s.flows[s.lastID] = conn
+	return s.lastID, true
+}
+
+func (s *BrokerServer) flowClosed(body json.RawMessage) error {
+	var which dialled
+	if err := decode(body, &which); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	conn := s.flows[which.Flow]
+	delete(s.flows, which.Flow)
+	s.mu.Unlock()
+	if conn == nil {
+		return fmt.Errorf("%w: flow %d is not open", sandbox.ErrInvalid, which.Flow)
+	}
+	return conn.Close()
+}
+
+func (s *BrokerServer) open(ctx context.Context, body json.RawMessage) (Reply, error) {
+	var want sandbox.DataRequest
+	if err := decode(body, &want); err != nil {
+		return Reply{}, err
+	}
+	reply, err := s.broker.Open(ctx, want)
+	return Reply{Body: reply}, err
+}
+
+func (s *BrokerServer) file(ctx context.Context, body json.RawMessage) error {
+	var want sandbox.FileRequest
+	if err := decode(body, &want); err != nil {
+		return err
+	}
+	return s.broker.File(ctx, want)
+}
+
+// Close ends every open flow.
+func (s *BrokerServer) Close() {
+	s.mu.Lock()
+	flows := s.flows
+	s.flows, s.closed = nil, true
+	s.mu.Unlock()
+	for _, conn := range flows {
+		conn.Close()
+	}
+}
+
+func decode(body json.RawMessage, into any) error {
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("%w: %w", sandbox.ErrInvalid, err)
+	}
+	return nil
+}
+
+// passable returns an open file that another process can use in place of conn.
+func passable(conn net.Conn) (*os.File, error) {
+	filer, ok := conn.(interface{ File() (*os.File, error) })
+	if !ok {
+		return nil, fmt.Errorf("a %T cannot be passed to another process", conn)
+	}
+	return filer.File()
+}
