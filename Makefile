@@ -1,0 +1,54 @@
+# The two that matter: `make run` and `make test`. Both install what they lack.
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-print-directory --no-builtin-rules
+.DEFAULT_GOAL := help
+
+CACHE   := .cache
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+CROSS   := windows/amd64 windows/arm64 darwin/amd64 darwin/arm64
+# One C compiler serves -race only; nothing that ships is built with cgo.
+PARALLEL ?= 2
+ANSWER   ?=
+
+.PHONY: help deps deps-demo build run test check check-cross check-darwin unit kernels clean
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+deps: ## install what `make test` needs and this machine lacks (apt)
+	@scripts/deps.sh test
+
+deps-demo:
+	@scripts/deps.sh demo
+
+build: ## build bin/consentry
+	@mkdir -p bin
+	@if [ -d cmd/consentry ]; then \
+	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/consentry ./cmd/consentry && \
+	  echo "built bin/consentry $(VERSION)"; \
+	else echo "no cmd/consentry in this tree, nothing to build"; fi
+
+run: deps-demo build ## run the demo: an image and a wasm module (ANSWER=allow|deny runs it without a person)
+	@ANSWER='$(ANSWER)' scripts/demo.sh
+
+test: deps build kernels check-cross check-darwin unit ## everything that can run on this machine
+
+unit:
+	@scripts/unit.sh $(PARALLEL)
+
+kernels: ## fetch the distribution's kernels that the QEMU tests boot
+	@scripts/kernels.sh
+
+check-cross:
+	@scripts/cross.sh $(CROSS)
+
+check-darwin: ## type-check the macOS code, cgo included
+	@for arch in arm64 amd64; do go run ./tools/darwincheck -goarch $$arch -tests ./...; done
+
+check: ## lint
+	@scripts/lint.sh
+
+clean: ## remove what was built and fetched
+	@rm -rf bin $(CACHE)

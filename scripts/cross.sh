@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Builds and vets every package for other systems: cross.sh OS/ARCH ...
+set -euo pipefail
+for target in "$@"; do
+  export GOOS=${target%/*} GOARCH=${target#*/} CGO_ENABLED=0
+  go build ./...
+  go vet ./...
+  echo "builds for $target"
+done

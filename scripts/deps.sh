@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Installs the Debian or Ubuntu packages that a make target needs and this
+# machine lacks: deps.sh demo|test. Touches nothing when all are there.
+set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin
+
+group=${1:?usage: deps.sh demo|test}
+
+# have NEED: a command on PATH, or a file (shell pattern) when it starts with /.
+have() {
+  case $1 in
+    /*) compgen -G "$1" >/dev/null ;;
+    *)  command -v "$1" >/dev/null ;;
+  esac
+}
+
+clang_major() {
+  clang --version 2>/dev/null | sed -n 's/.*clang version \([0-9]*\).*/\1/p' | head -n 1
+}
+
+# NEED PACKAGE, one a line. Where several commands will do, they are joined by |.
+needs() {
+  cat <<'END'
+mmdebstrap mmdebstrap
+ip iproute2
+curl curl
+/etc/ssl/certs/ca-certificates.crt ca-certificates
+END
+  [ "$group" = test ] || return 0
+  cat <<'END'
+gcc gcc
+/usr/include/stdlib.h libc6-dev
+qemu-system-x86_64 qemu-system-x86
+clang clang
+wasm-ld lld
+/usr/lib/wasm32-wasi/libc.a wasi-libc
+chromium|chromium-browser|google-chrome chromium
+/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
+docker-registry docker-registry
+htpasswd apache2-utils
+dnsmasq dnsmasq-base
+umoci umoci
+skopeo skopeo
+busybox busybox-static
+fusermount3 fuse3
+python3 python3
+depmod kmod
+xz xz-utils
+cpio cpio
+END
+  local major
+  major=$(clang_major)
+  [ -n "$major" ] || major=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\).*/\1/p' | head -n 1)
+  echo "/usr/lib/llvm-*/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a libclang-rt-${major:-14}-dev-wasm32"
+}
+
+missing=()
+while read -r need package; do
+  found=
+  IFS='|' read -ra ways <<<"$need"
+  for way in "${ways[@]}"; do
+    if have "$way"; then found=1; fi
+  done
+  [ -n "$found" ] || missing+=("$package")
+done < <(needs)
+
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "missing: ${missing[*]}" >&2
+  echo "hint: these are Debian's names; there is no apt-get here, install them by hand" >&2
+  exit 1
+fi
+if [ "$(id -u)" != 0 ]; then
+  echo "missing: ${missing[*]}" >&2
+  echo "hint: as root, apt-get install --no-install-recommends ${missing[*]}" >&2
+  exit 1
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# Another apt may hold the lists for a while.
+apt() {
+  local try
+  for try in 1 2 3 4 5 6; do
+    if apt-get -o DPkg::Lock::Timeout=300 "$@" >"$log" 2>&1 </dev/null; then return 0; fi
+    grep -q 'Could not get lock\|Unable to lock' "$log" || break
+    sleep 10
+  done
+  tail -n 20 "$log" >&2
+  return 1
+}
+
+echo "installing ${missing[*]}"
+apt update || echo "apt-get update had errors; going on with the lists that are there" >&2
+
+wanted=()
+for package in "${missing[@]}"; do
+  if [ -n "$(apt-cache policy "$package" 2>/dev/null | sed -n 's/.*Candidate: //p' | grep -v '(none)')" ]; then
+    wanted+=("$package")
+  else
+    echo "no package $package here: the tests that need it will skip" >&2
+  fi
+done
+[ ${#wanted[@]} -eq 0 ] || apt install -y --no-install-recommends "${wanted[@]}"
