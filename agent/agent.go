@@ -1,0 +1,167 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/consent"
+	"github.com/consentry/consentry/data"
+	"github.com/consentry/consentry/oci"
+	"github.com/consentry/consentry/sandbox"
+)
+
+// Config is everything the agent is given; nothing is read from the environment.
+type Config struct {
+	Data    string // directory of what is kept
+	Self    string // the program, to start workers with
+	Version string
+	Hold    time.Duration // 0: the engine's default
+	Log     *slog.Logger
+	LogFile io.Writer // takes the logs of worker processes
+	Now     func() time.Time
+
+	Image  sandbox.Host // runs OCI images
+	Module sandbox.Host // runs wasm modules
+	// Cleanup removes what an agent that was killed has left; may be nil.
+	Cleanup func(context.Context) error
+}
+
+// Agent is the running daemon.
+type Agent struct {
+	cfg     Config
+	started time.Time
+	engine  *consent.Engine
+	images  *oci.Store
+	modules *moduleStore
+	data    *data.Service
+
+	ctx  context.Context // ends when the agent is told to end
+	stop context.CancelFunc
+	work sync.WaitGroup // supervisors of runs
+
+	mu   sync.Mutex
+	runs map[string]*run // by id
+}
+
+// Open loads what is kept and cleans up after a crash. The caller holds the
+// agent's lock.
+func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
+	a := &Agent{cfg: cfg, started: cfg.Now(), runs: map[string]*run{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.closeStores())
+		}
+	}()
+	if err := os.MkdirAll(a.runsDir(), 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if cfg.Cleanup != nil {
+		if err := cfg.Cleanup(ctx); err != nil {
+			return nil, fmt.Errorf("clean up after the last run: %w", err)
+		}
+	}
+	if a.engine, err = consent.Open(ctx, consent.Config{
+		Dir: filepath.Join(cfg.Data, "consent"), Now: cfg.Now, Log: cfg.Log, Hold: cfg.Hold,
+	}); err != nil {
+		return nil, err
+	}
+	if a.images, err = oci.OpenStore(filepath.Join(cfg.Data, "images"), cfg.Log); err != nil {
+		return nil, err
+	}
+	if a.modules, err = openModules(filepath.Join(cfg.Data, "modules")); err != nil {
+		return nil, err
+	}
+	if a.data, err = data.OpenService(cfg.Data); err != nil {
+		return nil, err
+	}
+	if err := a.loadRuns(); err != nil {
+		return nil, err
+	}
+	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
+	return a, a.engine.Note(consent.Event{Event: "agent-start", Detail: cfg.Version})
+}
+
+func (a *Agent) runsDir() string { return filepath.Join(a.cfg.Data, "runs") }
+
+func (a *Agent) loadRuns() error {
+	records, err := loadRecords(a.runsDir(), a.cfg.Log)
+	if err != nil {
+		return err
+	}
+	for _, rec := range records {
+		a.engine.RunEnded(rec.ID)
+		if rec.Request.Remove {
+			if err := os.RemoveAll(a.runDir(rec.ID)); err != nil {
+				return fmt.Errorf("remove run %s: %w", rec.ID, err)
+			}
+			continue
+		}
+		a.runs[rec.ID] = newRun(a, rec)
+	}
+	return nil
+}
+
+// Serve answers the local API on l until ctx ends, then stops every run.
+func (a *Agent) Serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler:           a.handler(),
+		ReadHeaderTimeout: headerTimeout,
+		ErrorLog:          slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return a.ctx },
+	}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("local API: %w", err)
+	}
+	return nil
+}
+
+const headerTimeout = 10 * time.Second
+
+// Close stops every run and closes the stores.
+func (a *Agent) Close() error {
+	for _, r := range a.list() {
+		r.end("the agent ended")
+	}
+	a.work.Wait()
+	a.stop()
+	noteErr := a.engine.Note(consent.Event{Event: "agent-stop"})
+	return errors.Join(noteErr, a.closeStores())
+}
+
+func (a *Agent) closeStores() error {
+	var errs []error
+	if a.engine != nil {
+		errs = append(errs, a.engine.Close())
+	}
+	if a.images != nil {
+		errs = append(errs, a.images.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// hostOf returns the host for a format.
+func (a *Agent) hostOf(format string) sandbox.Host {
+	if format == formatModule {
+		return a.cfg.Module
+	}
+	return a.cfg.Image
+}
+
+func (a *Agent) version() api.Version {
+	return api.Version{
+		Version: a.cfg.Version, API: api.APIVersion, PID: os.Getpid(), Started: a.started,
+		OS: goos, Arch: goarch,
+	}
+}

@@ -1,0 +1,229 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/consentry/consentry/app"
+	"github.com/consentry/consentry/consent"
+	"github.com/consentry/consentry/data"
+	"github.com/consentry/consentry/sandbox"
+)
+
+// HostName is the name under which an app reaches the user's own computer. It
+// stands for a loopback address and is asked about as one.
+const HostName = "host.consentry.internal"
+
+// broker is the way out of one run. What it is asked comes from the app's
+// worker, which may be compromised: everything is checked again here.
+type broker struct {
+	engine  *consent.Engine
+	data    *data.Service
+	dialler dialler
+	app     app.App
+	run     string
+	ask     consent.Ask
+	flows   *flows
+}
+
+var _ sandbox.Broker = (*broker)(nil)
+
+// Dial decides about the name, resolves it, decides about the address where
+// that is not a public one, and connects to the address it decided about.
+func (b *broker) Dial(ctx context.Context, want sandbox.Flow) (net.Conn, error) {
+	target, err := canonicalTarget(want)
+	if err != nil {
+		return nil, err
+	}
+	granted := make([]grantedTarget, 0, 2)
+	var addrs []netip.Addr
+	if target.addr.IsValid() {
+		addrs = []netip.Addr{target.addr}
+	} else {
+		g, err := b.decide(ctx, consent.NetConnect, target.String(), want.Reason)
+		if err != nil {
+			return nil, err
+		}
+		granted = append(granted, g)
+		if addrs, err = b.dialler.resolve(ctx, target.host); err != nil {
+			return nil, err
+		}
+	}
+	addr, class, err := pin(addrs)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", target, err)
+	}
+	if target.addr.IsValid() || class != sandbox.Public {
+		byAddr := target.at(addr)
+		reason := want.Reason
+		if !target.addr.IsValid() {
+			reason = fmt.Sprintf("%s is at this address", target.host)
+		}
+		g, err := b.decide(ctx, consent.NetConnect, byAddr.String(), reason)
+		if err != nil {
+			return nil, err
+		}
+		granted = append(granted, g)
+		addrs = []netip.Addr{addr}
+	}
+	return b.connect(ctx, target, publicOr(addrs, addr), granted)
+}
+
+// decide asks the engine and turns a no into the broker's error.
+func (b *broker) decide(ctx context.Context, kind consent.Kind, target, reason string) (grantedTarget, error) {
+	req := consent.Request{App: b.app, Run: b.run, Kind: kind, Target: target, Reason: reason}
+	if right := b.wish(kind, target); right != nil && reason == "" {
+		req.Reason, req.FromManifest = right.Reason, true
+	}
+	d := b.engine.Decide(ctx, req, b.ask)
+	if d.Verdict == consent.Allow {
+		return grantedTarget{request: req, decision: d}, nil
+	}
+	switch d.Source {
+	case consent.FromHold:
+		return grantedTarget{}, fmt.Errorf("%s %s: %w", kind, target, sandbox.ErrHeld)
+	case consent.FromFlood:
+		return grantedTarget{}, fmt.Errorf("%s %s: %w", kind, target, sandbox.ErrBusy)
+	default:
+		return grantedTarget{}, fmt.Errorf("%s %s: %w", kind, target, sandbox.ErrDenied)
+	}
+}
+
+// wish finds the manifest's line for a target, for its reason.
+func (b *broker) wish(kind consent.Kind, target string) *app.Right {
+	if b.app.Manifest == nil {
+		return nil
+	}
+	_, bare, _ := strings.Cut(target, "/")
+	for i, right := range b.app.Manifest.Rights {
+		if right.Kind == string(kind) && (right.Target == target || right.Target == bare) {
+			return &b.app.Manifest.Rights[i]
+		}
+	}
+	return nil
+}
+
+func (b *broker) connect(ctx context.Context, to netTarget, addrs []netip.Addr, granted []grantedTarget) (net.Conn, error) {
+	conn, err := b.dialler.dial(ctx, to.network, addrs, to.port)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", to, sandbox.ErrUnreachable, err)
+	}
+	return b.flows.add(conn, granted)
+}
+
+// Open gives data of the user after a yes.
+func (b *broker) Open(ctx context.Context, req sandbox.DataRequest) (sandbox.DataReply, error) {
+	if err := data.Check(req); err != nil {
+		return sandbox.DataReply{}, err
+	}
+	kind := consent.Kind(consent.DataPrefix + req.Kind)
+	target := strings.Join(data.Names(req.Fields), ",")
+	granted, err := b.decide(ctx, kind, target, req.Purpose)
+	if err != nil {
+		return sandbox.DataReply{}, err
+	}
+	reply, err := b.data.Read(req)
+	if err != nil {
+		return sandbox.DataReply{}, err
+	}
+	reply.Grant = granted.decision.Rule
+	b.engine.Used(granted.use(0, 0))
+	return reply, nil
+}
+
+// File refuses: shares are given at the start of a run.
+func (b *broker) File(_ context.Context, req sandbox.FileRequest) error {
+	return fmt.Errorf("share %q: %w: folders are given with --share when the app is started", req.Share, sandbox.ErrDenied)
+}
+
+// grantedTarget is a yes and what it was for.
+type grantedTarget struct {
+	request  consent.Request
+	decision consent.Decision
+}
+
+func (g grantedTarget) use(in, out int64) consent.Use {
+	return consent.Use{
+		App: g.request.App, Run: g.request.Run, Kind: g.request.Kind, Target: g.request.Target,
+		Rule: g.decision.Rule, Request: g.decision.Request, In: in, Out: out,
+	}
+}
+
+// netTarget is where a flow goes: a name, or an address when addr is valid.
+type netTarget struct {
+	network string
+	host    string
+	addr    netip.Addr
+	port    uint16
+}
+
+func (t netTarget) String() string {
+	return t.network + "/" + net.JoinHostPort(t.host, strconv.Itoa(int(t.port)))
+}
+
+func (t netTarget) at(addr netip.Addr) netTarget {
+	return netTarget{network: t.network, host: addr.String(), addr: addr, port: t.port}
+}
+
+// canonicalTarget checks what a worker said and gives it its one form.
+func canonicalTarget(want sandbox.Flow) (netTarget, error) {
+	if want.Network != "tcp" && want.Network != "udp" {
+		return netTarget{}, fmt.Errorf("%w: network %q", sandbox.ErrInvalid, want.Network)
+	}
+	if want.Port == 0 {
+		return netTarget{}, fmt.Errorf("%w: port 0", sandbox.ErrInvalid)
+	}
+	host, err := sandbox.CanonicalHost(want.Host)
+	if err != nil {
+		return netTarget{}, fmt.Errorf("%w: %w", sandbox.ErrInvalid, err)
+	}
+	t := netTarget{network: want.Network, host: host, port: want.Port}
+	if isThisComputer(host) {
+		return t.at(netip.AddrFrom4([4]byte{127, 0, 0, 1})), nil
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		t.addr = addr
+	}
+	return t, nil
+}
+
+// isThisComputer follows RFC 6761, section 6.3, for localhost.
+func isThisComputer(host string) bool {
+	return host == HostName || host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// publicOr keeps all addresses of a name when the pinned one is public, so that
+// another of them can be tried; each of them was judged by pin.
+func publicOr(addrs []netip.Addr, pinned netip.Addr) []netip.Addr {
+	public := slices.DeleteFunc(slices.Clone(addrs), func(a netip.Addr) bool {
+		return sandbox.AddressClass(a) != sandbox.Public
+	})
+	if sandbox.AddressClass(pinned) != sandbox.Public {
+		return []netip.Addr{pinned}
+	}
+	return public
+}
+
+// pin chooses the address that will be dialled, a public one if there is one.
+// Metadata services, multicast and addresses of our own making are never it.
+func pin(addrs []netip.Addr) (netip.Addr, sandbox.Class, error) {
+	var local []netip.Addr
+	for _, addr := range addrs {
+		switch class := sandbox.AddressClass(addr); class {
+		case sandbox.Public:
+			return addr, class, nil
+		case sandbox.Loopback, sandbox.Private, sandbox.LinkLocal, sandbox.CGNAT:
+			local = append(local, addr)
+		default:
+		}
+	}
+	if len(local) == 0 {
+		return netip.Addr{}, 0, fmt.Errorf("%w: no address that an app may be given", sandbox.ErrDenied)
+	}
+	return local[0], sandbox.AddressClass(local[0]), nil
+}

@@ -1,0 +1,233 @@
+package agent
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/app"
+	"github.com/consentry/consentry/consent"
+)
+
+func (a *Agent) listRequests(w http.ResponseWriter, _ *http.Request) error {
+	list := []api.Prompt{}
+	for _, p := range a.engine.Pending() {
+		prompt := promptToAPI(p)
+		if r, err := a.find(p.Request.Run); err == nil {
+			prompt.RunName = r.rec.Name
+		}
+		list = append(list, prompt)
+	}
+	return ok(w, list)
+}
+
+func (a *Agent) answerRequest(w http.ResponseWriter, r *http.Request) error {
+	var req api.AnswerRequest
+	if err := readBody(r, &req); err != nil {
+		return err
+	}
+	verdict, err := parseVerdict(req.Verdict)
+	if err != nil {
+		return err
+	}
+	if err := a.engine.Answer(r.Context(), consent.Answer{
+		Request: r.PathValue("id"), Nonce: req.Nonce, Verdict: verdict, Lifetime: consent.Lifetime(req.Lifetime),
+		For: req.For, Target: req.Target, Fields: req.Fields, By: req.By,
+	}); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func parseVerdict(text string) (consent.Verdict, error) {
+	switch text {
+	case "allow":
+		return consent.Allow, nil
+	case "deny":
+		return consent.Deny, nil
+	}
+	return consent.Deny, invalid("verdict %q: use allow or deny", text)
+}
+
+func verdictText(v consent.Verdict) string {
+	if v == consent.Allow {
+		return "allow"
+	}
+	return "deny"
+}
+
+// apps returns the app that a user means by the name or id of a run, the name
+// of an app, or the id that grants are bound to.
+func (a *Agent) appByName(name string) (app.App, string, error) {
+	if r, err := a.find(name); err == nil {
+		rec, _ := r.snapshot()
+		return rec.App, rec.ID, nil
+	}
+	for _, r := range a.list() {
+		if rec, _ := r.snapshot(); rec.App.Name == name || string(rec.App.ID()) == name {
+			return rec.App, "", nil
+		}
+	}
+	for _, rule := range a.engine.Rules("") {
+		if rule.AppName == name || string(rule.App) == name {
+			return app.App{Name: rule.AppName, Digest: string(rule.App)}, "", nil
+		}
+	}
+	if img, err := a.images.Lookup(name); err == nil {
+		return appOf(img), "", nil
+	}
+	return app.App{}, "", &api.Error{
+		Code: "not-found", Message: "no app is known as \"" + name + "\"", Status: statusNotFound,
+		Hint: "use the name of a run (consentry ps -a) or of an image (consentry images)",
+	}
+}
+
+func (a *Agent) listGrants(w http.ResponseWriter, r *http.Request) error {
+	var id app.ID
+	if name := r.URL.Query().Get("app"); name != "" {
+		which, _, err := a.appByName(name)
+		if err != nil {
+			return err
+		}
+		id = which.ID()
+	}
+	return ok(w, rulesToAPI(a.engine.Rules(id)))
+}
+
+func (a *Agent) addGrant(w http.ResponseWriter, r *http.Request) error {
+	var req api.Grant
+	if err := readBody(r, &req); err != nil {
+		return err
+	}
+	verdict, err := parseVerdict(req.Verdict)
+	if err != nil {
+		return err
+	}
+	which, run, err := a.appByName(req.App)
+	if err != nil {
+		return err
+	}
+	rule := consent.Rule{
+		App: which.ID(), AppName: which.Name, Kind: consent.Kind(req.Kind), Target: req.Target,
+		Verdict: verdict, Lifetime: consent.Lifetime(req.Lifetime), Expires: req.Expires, By: req.By,
+	}
+	if rule.Lifetime == consent.Run {
+		if rule.Run = run; run == "" {
+			return invalid("a grant until the app exits needs a run: give its name")
+		}
+	}
+	if rule, err = a.engine.Allow(r.Context(), rule); err != nil {
+		return err
+	}
+	return ok(w, ruleToAPI(rule))
+}
+
+func (a *Agent) revokeGrants(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	selector := consent.Selector{ID: id}
+	if name, byApp := strings.CutPrefix(id, "app:"); byApp {
+		which, _, err := a.appByName(name)
+		if err != nil {
+			return err
+		}
+		selector = consent.Selector{App: which.ID()}
+	} else if id == "all" {
+		selector = consent.Selector{All: true}
+	}
+	gone, err := a.engine.Revoke(r.Context(), selector)
+	if err != nil {
+		return err
+	}
+	if len(gone) == 0 && selector.ID != "" {
+		return &api.Error{Code: "not-found", Message: "there is no grant \"" + id + "\"", Hint: "see them with: consentry grants", Status: statusNotFound}
+	}
+	return ok(w, rulesToAPI(gone))
+}
+
+func (a *Agent) getWhy(w http.ResponseWriter, r *http.Request) error {
+	name, text := r.URL.Query().Get("app"), r.URL.Query().Get("target")
+	which, run, err := a.appByName(name)
+	if err != nil {
+		return err
+	}
+	kind, target := kindOfTarget(text)
+	e := a.engine.Why(which, run, kind, target)
+	why := api.Why{App: which.Name, Target: target, Verdict: e.Verdict, Text: e.Text}
+	if e.Rule != nil {
+		rule := ruleToAPI(*e.Rule)
+		why.Rule = &rule
+	}
+	return ok(w, why)
+}
+
+// kindOfTarget reads what a person types: "data.identity email", "api.example.com:443",
+// "tcp/api.example.com:443".
+func kindOfTarget(text string) (consent.Kind, string) {
+	if kind, target, ok := strings.Cut(text, " "); ok {
+		return consent.Kind(kind), target
+	}
+	if !strings.HasPrefix(text, "tcp/") && !strings.HasPrefix(text, "udp/") {
+		text = "tcp/" + text
+	}
+	if strings.LastIndexByte(text, ':') <= strings.LastIndexByte(text, ']') {
+		text += ":443"
+	}
+	return consent.NetConnect, text
+}
+
+// ledgerPoll is how often a follower of the ledger looks for new lines.
+const ledgerPoll = 200 * time.Millisecond
+
+func (a *Agent) getLedger(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	query := consent.Query{App: q.Get("app"), Run: q.Get("run"), Kind: q.Get("kind")}
+	if text := q.Get("since"); text != "" {
+		since, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil {
+			return invalid("since %q is not a time (RFC 3339)", text)
+		}
+		query.Since = since
+	}
+	if text := q.Get("limit"); text != "" {
+		limit, err := strconv.Atoi(text)
+		if err != nil || limit < 0 {
+			return invalid("limit %q is not a number", text)
+		}
+		query.Limit = limit
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	lines := json.NewEncoder(flushing{w})
+	for {
+		batch, err := a.engine.Log(r.Context(), query)
+		if err != nil {
+			return err
+		}
+		for _, line := range batch {
+			if err := lines.Encode(lineToAPI(line)); err != nil {
+				return nil //nolint:nilerr // the client has gone
+			}
+			query.After = line.Seq
+		}
+		if q.Get("follow") == "" {
+			return nil
+		}
+		select {
+		case <-time.After(ledgerPoll):
+		case <-r.Context().Done():
+			return nil
+		}
+	}
+}
+
+func (a *Agent) verifyLedger(w http.ResponseWriter, r *http.Request) error {
+	lines, err := a.engine.VerifyLog(r.Context())
+	v := api.Verified{OK: err == nil, Lines: lines}
+	if err != nil {
+		v.Detail = err.Error()
+	}
+	return ok(w, v)
+}

@@ -1,0 +1,174 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/consentry/consentry/consent"
+	"github.com/consentry/consentry/sandbox"
+)
+
+// recheckEvery bounds how long a flow outlives a grant that expired by itself.
+const recheckEvery = time.Second
+
+// maxFlows bounds the open flows of one run.
+const maxFlows = 4096
+
+// flows are the open flows of one run. Each knows the yes it lives by, and is
+// cut when that yes is gone.
+type flows struct {
+	engine *consent.Engine
+
+	mu     sync.Mutex
+	open   map[*flow]struct{}
+	closed bool
+}
+
+// flow is one connection of the agent to the world, used by a worker.
+type flow struct {
+	passable
+	set     *flows
+	granted []grantedTarget
+	once    sync.Once
+}
+
+// passable is a connection that another process can be given, that can be cut
+// under that process's hands, and that counts.
+type passable interface {
+	net.Conn
+	filer
+	cut() error             // both ends see a reset
+	bytes() (in, out int64) // to the app, from the app
+}
+
+func newFlows(engine *consent.Engine) *flows {
+	return &flows{engine: engine, open: map[*flow]struct{}{}}
+}
+
+// add takes over conn.
+func (s *flows) add(conn net.Conn, granted []grantedTarget) (net.Conn, error) {
+	p, err := makePassable(conn)
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("%w: %w", sandbox.ErrUnavailable, err)
+	}
+	f := &flow{passable: p, set: s, granted: granted}
+	s.mu.Lock()
+	full := s.closed || len(s.open) >= maxFlows
+	if !full {
+		s.open[f] = struct{}{}
+	}
+	s.mu.Unlock()
+	if full {
+		p.Close()
+		return nil, sandbox.ErrBusy
+	}
+	if !f.stillGranted(s.engine) { // revoked while it was dialled
+		f.end()
+		return nil, sandbox.ErrDenied
+	}
+	return f, nil
+}
+
+// Close ends the flow and writes its use into the ledger.
+func (f *flow) Close() error {
+	f.once.Do(func() {
+		f.set.mu.Lock()
+		delete(f.set.open, f)
+		f.set.mu.Unlock()
+		in, out := f.bytes()
+		last := len(f.granted) - 1
+		for i, g := range f.granted {
+			if i < last { // the name's and the address's yes: count the bytes once
+				f.set.engine.Used(g.use(0, 0))
+			} else {
+				f.set.engine.Used(g.use(in, out))
+			}
+		}
+		f.passable.Close()
+	})
+	return nil
+}
+
+// end cuts the flow: the app sees a reset.
+func (f *flow) end() {
+	f.cut() //nolint:errcheck // Close follows
+	f.Close()
+}
+
+// stillGranted looks every yes of the flow up again. A yes by a rule needs a
+// rule that allows; a yes for once lasts until a rule denies.
+func (f *flow) stillGranted(engine *consent.Engine) bool {
+	for _, g := range f.granted {
+		now, found := engine.Lookup(g.request)
+		byRule := g.decision.Rule != ""
+		if found && now.Verdict != consent.Allow || !found && byRule {
+			return false
+		}
+	}
+	return true
+}
+
+// recheck cuts the flows whose yes is gone.
+func (s *flows) recheck() {
+	for _, f := range s.list() {
+		if !f.stillGranted(s.engine) {
+			f.end()
+		}
+	}
+}
+
+func (s *flows) list() []*flow {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]*flow, 0, len(s.open))
+	for f := range s.open {
+		list = append(list, f)
+	}
+	return list
+}
+
+// watch rechecks whenever the rules change, and while flows are open also as
+// time passes, until ctx ends. A watcher that was too slow for the engine is
+// replaced, after a recheck.
+func (s *flows) watch(ctx context.Context) {
+	tick := time.NewTicker(recheckEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		changes, stop := s.engine.Watch()
+		s.recheck()
+		s.follow(ctx, changes, tick)
+		stop()
+	}
+}
+
+func (s *flows) follow(ctx context.Context, changes <-chan consent.Change, tick *time.Ticker) {
+	for {
+		select {
+		case change, open := <-changes:
+			if !open {
+				return
+			}
+			if change.Rules {
+				s.recheck()
+			}
+		case <-tick.C:
+			s.recheck()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// close ends every flow; later ones are refused.
+func (s *flows) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	for _, f := range s.list() {
+		f.end()
+	}
+}

@@ -1,0 +1,97 @@
+package agent
+
+import (
+	"encoding/json"
+	"net/http"
+	"sync"
+
+	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/oci"
+)
+
+func (a *Agent) listImages(w http.ResponseWriter, _ *http.Request) error {
+	images, err := a.images.Images()
+	if err != nil {
+		return err
+	}
+	list := []api.Image{}
+	for i := range images {
+		list = append(list, imageToAPI(&images[i]))
+	}
+	return ok(w, list)
+}
+
+func (a *Agent) inspectImage(w http.ResponseWriter, r *http.Request) error {
+	img, err := a.images.Lookup(r.URL.Query().Get("ref"))
+	if err != nil {
+		return err
+	}
+	out := imageToAPI(img)
+	raw, err := json.Marshal(img.Config)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, &out.Config); err != nil {
+		return err
+	}
+	return ok(w, out)
+}
+
+func imageToAPI(img *oci.Image) api.Image {
+	return api.Image{
+		Ref: img.Ref, Digest: img.Digest, Format: formatImage, Size: img.Size, Pulled: img.Pulled,
+		Platform: img.Platform, Layers: len(img.Layers), Labels: img.Labels,
+	}
+}
+
+func (a *Agent) removeImage(w http.ResponseWriter, r *http.Request) error {
+	ref := r.URL.Query().Get("ref")
+	freed, err := a.images.Remove(ref, a.imageInUse(r.URL.Query().Get("force") != ""))
+	if err != nil {
+		return err
+	}
+	return ok(w, api.RemovedImages{Refs: []string{ref}, Bytes: freed})
+}
+
+func (a *Agent) pruneImages(w http.ResponseWriter, _ *http.Request) error {
+	refs, freed, err := a.images.Prune(a.imageInUse(false))
+	if err != nil {
+		return err
+	}
+	return ok(w, api.RemovedImages{Refs: refs, Bytes: freed})
+}
+
+// imageInUse tells whether a run needs an image: any run, or with force only
+// one that is alive.
+func (a *Agent) imageInUse(force bool) func(digest string) bool {
+	used := map[string]bool{}
+	for _, r := range a.list() {
+		if rec, l := r.snapshot(); l != nil || !force {
+			used[rec.Digest] = true
+		}
+	}
+	return func(digest string) bool { return used[digest] }
+}
+
+func (a *Agent) pullImage(w http.ResponseWriter, r *http.Request) error {
+	var req api.PullRequest
+	if err := readBody(r, &req); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	var mu sync.Mutex // progress comes from several goroutines
+	lines := json.NewEncoder(flushing{w})
+	say := func(p api.Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		lines.Encode(p) //nolint:errcheck // the client has gone; r.Context ends the pull
+	}
+	img, err := a.pull(r.Context(), req, say)
+	if err != nil {
+		say(api.Progress{Phase: "done", Error: asAPIError(err)})
+		return nil
+	}
+	out := imageToAPI(img)
+	say(api.Progress{Phase: "done", Image: &out})
+	return nil
+}

@@ -1,0 +1,186 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/consentry/consentry/agent/worker"
+	"github.com/consentry/consentry/consent"
+	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/sandbox"
+)
+
+// live is what exists only while a run is alive. What is nil was not needed or
+// not reached; teardown puts away what is there.
+type live struct {
+	agent *Agent
+	rec   record
+
+	ports    []*published
+	output   *output
+	files    stdFiles
+	flows    *flows
+	worker   *worker.Client // the router of an image
+	instance sandbox.Instance
+
+	ctx     context.Context // of the helpers
+	cancel  context.CancelFunc
+	helpers sync.WaitGroup
+	done    chan struct{} // closed when all has ended and was recorded
+
+	mu     sync.Mutex
+	reason string // why we ended it
+}
+
+func newLive(a *Agent, rec record) *live {
+	l := &live{agent: a, rec: rec, flows: newFlows(a.engine), done: make(chan struct{})}
+	l.ctx, l.cancel = context.WithCancel(a.ctx)
+	return l
+}
+
+// raise takes ports and files, then starts the router and the sandbox. Whoever
+// calls it tears down after an error.
+func (l *live) raise(ctx context.Context, dir string, to sink) error {
+	if err := l.takePorts(); err != nil {
+		return err
+	}
+	if err := l.openFiles(dir, to); err != nil {
+		return err
+	}
+	if err := l.agent.noteStart(l.rec); err != nil {
+		return err
+	}
+	return l.startSandbox(ctx)
+}
+
+func (l *live) takePorts() error {
+	for _, mapping := range l.rec.Request.Ports {
+		p, err := publish(mapping)
+		if err != nil {
+			return err
+		}
+		l.ports = append(l.ports, p)
+	}
+	return nil
+}
+
+func (l *live) openFiles(dir string, to sink) (err error) {
+	if l.output, err = openOutput(dir, l.agent.cfg.Now); err != nil {
+		return err
+	}
+	if to != nil {
+		l.output.attach(to)
+	}
+	return l.files.open(l.output.pipe, l.rec.Request.Stdin)
+}
+
+func (l *live) startSandbox(ctx context.Context) (err error) {
+	b := &broker{
+		engine: l.agent.engine, data: l.agent.data, app: l.rec.App, run: l.rec.ID, flows: l.flows,
+		ask: consent.Ask{Hold: l.rec.Request.Hold, NoInput: l.rec.Request.NoInput},
+	}
+	spec := l.rec.Spec
+	if spec.Image != nil {
+		if spec.Link, err = l.startRouter(ctx, b); err != nil {
+			return err
+		}
+	}
+	spec.Process.Stdio = l.files.give()
+	if l.instance, err = l.agent.hostOf(l.rec.Format).Start(ctx, spec, b); err != nil {
+		return err
+	}
+	l.helpers.Go(func() { l.flows.watch(l.ctx) })
+	if l.worker != nil {
+		l.helpers.Go(l.watchWorker)
+		for _, p := range l.ports {
+			p.serve(l.ctx, l.worker.Inbound, l.agent.cfg.Log)
+		}
+	}
+	return nil
+}
+
+// startRouter starts the worker that serves the app's network card, and
+// returns the socket on which the sandbox hands it over.
+func (l *live) startRouter(ctx context.Context, b sandbox.Broker) (*os.File, error) {
+	ours, theirs, err := fdwire.SocketPair()
+	if err != nil {
+		return nil, err
+	}
+	w, err := worker.Start(ctx, l.agent.cfg.Self, b, l.agent.cfg.LogFile)
+	if err != nil {
+		ours.Close()
+		theirs.Close()
+		return nil, err
+	}
+	if err := w.Route(ctx, l.rec.ID, ours); err != nil {
+		theirs.Close()
+		return nil, errors.Join(fmt.Errorf("router: %w", err), w.Close())
+	}
+	l.worker = w
+	return theirs, nil
+}
+
+// watchWorker stops an app whose router died: it would be offline for good.
+func (l *live) watchWorker() {
+	select {
+	case <-l.worker.Ended():
+		l.because("its network worker ended")
+		l.instance.Stop(l.ctx) //nolint:errcheck // Wait tells
+	case <-l.ctx.Done():
+	}
+}
+
+func (l *live) because(reason string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.reason == "" {
+		l.reason = reason
+	}
+}
+
+func (l *live) endedBecause() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.reason
+}
+
+// teardown puts everything away, the way out first.
+func (l *live) teardown() {
+	l.cancel()
+	l.flows.close()
+	for _, p := range l.ports {
+		p.close()
+	}
+	if l.worker != nil {
+		l.worker.Close() //nolint:errcheck // it is gone, however it ended
+	}
+	l.helpers.Wait()
+	l.files.close()
+	if l.output != nil {
+		l.output.close()
+	}
+}
+
+// signal reaches the app's first process.
+func (l *live) signal(ctx context.Context, s sandbox.Signal) error {
+	signaler, can := l.instance.(sandbox.Signaler)
+	if !can {
+		return fmt.Errorf("%w: this kind of app takes no signals", sandbox.ErrNotSupported)
+	}
+	return signaler.Signal(ctx, s)
+}
+
+func (l *live) resize(ctx context.Context, size sandbox.WindowSize) error {
+	if resizer, can := l.instance.(sandbox.Resizer); can {
+		return resizer.Resize(ctx, size)
+	}
+	return nil
+}
+
+// target is what the frames of a client act on.
+func (l *live) target() target {
+	return target{stdin: l.files.stdin, signal: l.signal, resize: l.resize}
+}

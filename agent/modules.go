@@ -1,0 +1,112 @@
+package agent
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/consentry/consentry/app"
+	"github.com/consentry/consentry/wasmhost"
+)
+
+// maxModule bounds a wasm file, in bytes.
+const maxModule = 512 << 20
+
+// manifestSuffix is added to a module's path for a manifest beside it.
+const manifestSuffix = ".manifest.json"
+
+// moduleStore keeps wasm modules by their digest, so that what was looked at
+// and asked about is what runs, whatever happens to the user's file meanwhile.
+type moduleStore struct{ dir string }
+
+func openModules(dir string) (*moduleStore, error) {
+	m := &moduleStore{dir: dir}
+	for _, d := range []string{m.dir, m.cache()} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, fmt.Errorf("module store: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func (m *moduleStore) cache() string { return filepath.Join(m.dir, "cache") }
+
+func (m *moduleStore) path(digest string) string {
+	return filepath.Join(m.dir, strings.TrimPrefix(digest, "sha256:")+".wasm")
+}
+
+// add copies the module at source into the store and says what it is. Nothing
+// stays in the store when it is no module.
+func (m *moduleStore) add(source string) (app.App, error) {
+	tmp, err := os.CreateTemp(m.dir, ".new-*") //nolint:forbidigo // our own directory
+	if err != nil {
+		return app.App{}, fmt.Errorf("module store: %w", err)
+	}
+	defer os.Remove(tmp.Name())
+	defer tmp.Close()
+	digest, err := copyModule(tmp, source)
+	if err != nil {
+		return app.App{}, err
+	}
+	info, err := tmp.Stat()
+	if err != nil {
+		return app.App{}, fmt.Errorf("module store: %w", err)
+	}
+	module, err := wasmhost.Inspect(tmp, info.Size())
+	if err != nil {
+		return app.App{}, fmt.Errorf("%s: %w", filepath.Base(source), err)
+	}
+	manifest := module.Manifest
+	if manifest == nil {
+		if manifest, err = manifestBeside(source); err != nil {
+			return app.App{}, err
+		}
+	}
+	if err := os.Rename(tmp.Name(), m.path(digest)); err != nil {
+		return app.App{}, fmt.Errorf("module store: %w", err)
+	}
+	return app.App{Name: filepath.Base(source), Digest: digest, Format: app.Module, Manifest: manifest}, nil
+}
+
+func copyModule(to io.Writer, source string) (digest string, err error) {
+	from, err := os.Open(source)
+	if err != nil {
+		return "", fmt.Errorf("module: %w", err)
+	}
+	defer from.Close()
+	hash := sha256.New()
+	n, err := io.Copy(io.MultiWriter(to, hash), io.LimitReader(from, maxModule+1))
+	if err != nil {
+		return "", fmt.Errorf("module %s: %w", filepath.Base(source), err)
+	}
+	if n > maxModule {
+		return "", fmt.Errorf("module %s is larger than %d MiB", filepath.Base(source), maxModule>>20)
+	}
+	return "sha256:" + hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+func manifestBeside(source string) (*app.Manifest, error) {
+	path := source + manifestSuffix
+	file, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, app.MaxManifest+1))
+	if err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	manifest, err := app.ParseManifest(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
+	}
+	return manifest, nil
+}

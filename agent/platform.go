@@ -1,0 +1,9 @@
+package agent
+
+import "runtime"
+
+// What this agent was built for, for `consentry version`.
+const (
+	goos   = runtime.GOOS
+	goarch = runtime.GOARCH
+)

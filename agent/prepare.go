@@ -1,0 +1,291 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/agent/worker"
+	"github.com/consentry/consentry/app"
+	"github.com/consentry/consentry/oci"
+	"github.com/consentry/consentry/sandbox"
+)
+
+// prepare fetches what a request names and works out what would run. It starts
+// nothing, and keeps nothing but the image.
+func (a *Agent) prepare(ctx context.Context, req api.RunRequest, progress func(api.Progress)) (*record, error) {
+	if err := checkRequest(&req); err != nil {
+		return nil, err
+	}
+	format, err := formatOf(req.Source)
+	if err != nil {
+		return nil, err
+	}
+	rec := &record{Request: req}
+	rec.ID, rec.Name, rec.Source, rec.Format = newID(), req.Name, req.Source, format
+	rec.State, rec.Created = api.Created, a.cfg.Now()
+	rec.Spec = sandbox.Spec{ID: rec.ID, Limits: req.Limits}
+	if format == formatModule {
+		err = a.prepareModule(rec)
+	} else {
+		err = a.prepareImage(ctx, rec, progress)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if rec.Spec.Mounts, err = a.mounts(req); err != nil {
+		return nil, err
+	}
+	rec.Digest, rec.Command = rec.App.Digest, rec.Spec.Process.Args
+	rec.Spec.Process.Terminal, rec.Spec.Process.Size = req.Terminal, req.Size
+	if req.Terminal {
+		rec.Spec.Process.Env = withDefault(rec.Spec.Process.Env, "TERM", "xterm-256color")
+	}
+	return rec, nil
+}
+
+// prepareModule copies the module into the store: what was looked at is what runs.
+func (a *Agent) prepareModule(rec *record) error {
+	if len(rec.Request.Ports) > 0 {
+		return invalid("a WebAssembly module has no network card, so it has no ports to publish")
+	}
+	module, err := a.modules.add(rec.Source)
+	if err != nil {
+		return err
+	}
+	rec.App = module
+	rec.Spec.Module = &sandbox.Module{Path: a.modules.path(module.Digest), Digest: module.Digest, Cache: a.modules.cache()}
+	rec.Spec.Process.Args = append([]string{module.Name}, rec.Request.Args...)
+	rec.Spec.Process.Env = rec.Request.Env
+	return nil
+}
+
+func (a *Agent) prepareImage(ctx context.Context, rec *record, progress func(api.Progress)) error {
+	req := rec.Request
+	img, err := a.pull(ctx, api.PullRequest{Source: req.Source, Platform: req.Platform, Pull: req.Pull}, progress)
+	if err != nil {
+		return err
+	}
+	process, err := img.Process(oci.Overrides{
+		Args: req.Args, Env: req.Env, User: req.User, WorkDir: req.WorkDir,
+		Entrypoint: req.Entrypoint, EntrypointSet: req.Entrypoint != nil,
+	})
+	if err != nil {
+		return err
+	}
+	process.Env = withDefault(process.Env, "CONSENTRY_API", "http://"+worker.DataAPI()[0])
+	rec.App = appOf(img)
+	rec.Spec.Process = process
+	rec.Spec.Stop.Signal = img.StopSignal()
+	rec.Spec.Image = &sandbox.Image{Lower: img.Layers}
+	return nil
+}
+
+// pull makes the image present.
+func (a *Agent) pull(ctx context.Context, req api.PullRequest, progress func(api.Progress)) (*oci.Image, error) {
+	source, err := oci.ParseSource(req.Source)
+	if err != nil {
+		return nil, err
+	}
+	return a.images.Pull(ctx, source, oci.PullOptions{
+		Platform: req.Platform, Policy: req.Pull,
+		Progress: func(p oci.Progress) {
+			progress(api.Progress{Phase: p.Phase, Item: p.Item, Done: p.Done, Total: p.Total})
+		},
+	})
+}
+
+// appOf names an image for people and for grants: the repository without a tag
+// or digest, or the base name of a path.
+func appOf(img *oci.Image) app.App {
+	return app.App{
+		Name: appName(img.Ref), Digest: img.Digest, Format: app.Image,
+		Publisher: img.Publisher, Manifest: img.Manifest,
+	}
+}
+
+func appName(ref string) string {
+	if filepath.IsAbs(ref) {
+		return filepath.Base(ref)
+	}
+	name, _, _ := strings.Cut(ref, "@")
+	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
+		name = name[:colon]
+	}
+	return name
+}
+
+// place gives the record the things that depend on its name and slot. The
+// caller holds the lock under which both were chosen.
+func (r *record) place(dir string) {
+	r.Spec.Name, r.Spec.Hostname = r.Name, hostname(r.Name)
+	if r.Spec.Image == nil {
+		return
+	}
+	r.Spec.Image.Upper = filepath.Join(dir, "upper")
+	r.Spec.Image.Work = filepath.Join(dir, "work")
+	r.Spec.Image.IDBase = idBase(r.Slot)
+	r.Spec.Image.Files = map[string]string{
+		"/etc/resolv.conf": fmt.Sprintf("nameserver %s\nnameserver %s\n", sandbox.GatewayIPv4, sandbox.GatewayIPv6),
+		"/etc/hostname":    r.Spec.Hostname + "\n",
+		"/etc/hosts": fmt.Sprintf("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n%s %s\n%s %s\n",
+			sandbox.AppIPv4, r.Spec.Hostname, sandbox.AppIPv6, r.Spec.Hostname),
+	}
+}
+
+// hostname makes a name fit for a host out of a run's name.
+func hostname(name string) string {
+	return strings.Trim(strings.Map(func(r rune) rune {
+		if r == '_' || r == '.' {
+			return '-'
+		}
+		return r
+	}, name), "-")
+}
+
+func withDefault(env []string, key, value string) []string {
+	if slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, key+"=") }) {
+		return env
+	}
+	return append(slices.Clone(env), key+"="+value)
+}
+
+// Bounds of a request.
+const (
+	minMemory = 4 << 20 // bytes: less does not start a process
+	maxHold   = 24 * time.Hour
+)
+
+// checkRequest refuses what no image could make right.
+func checkRequest(req *api.RunRequest) error {
+	if req.Name != "" && !nameForm.MatchString(req.Name) {
+		return invalid("name %q: use letters a–z, digits, _ . and -, at most 63, a letter or digit first", req.Name)
+	}
+	for _, kv := range req.Env {
+		if key, _, ok := strings.Cut(kv, "="); !ok || key == "" || strings.ContainsRune(kv, 0) {
+			return invalid("environment %q is not of the form NAME=VALUE", kv)
+		}
+	}
+	seen := map[uint16]bool{}
+	for _, p := range req.Ports {
+		if p.App == 0 {
+			return invalid("port 0 of the app cannot be published")
+		}
+		if p.Host != 0 && seen[p.Host] {
+			return invalid("port %d is published twice", p.Host)
+		}
+		seen[p.Host] = true
+	}
+	l := req.Limits
+	switch {
+	case l.Memory < 0 || l.Memory > 0 && l.Memory < minMemory:
+		return invalid("memory limit of %d bytes: at least %d MiB are needed", l.Memory, minMemory>>20)
+	case l.CPUs < 0 || l.PIDs < 0 || l.Wall < 0 || l.Output < 0:
+		return invalid("a limit is negative")
+	case req.Hold < 0 || req.Hold > maxHold:
+		return invalid("hold of %s: between 0 and %s", req.Hold, maxHold)
+	}
+	return nil
+}
+
+func invalid(format string, args ...any) error {
+	return &api.Error{Code: "invalid", Message: fmt.Sprintf(format, args...), Status: statusBadRequest}
+}
+
+// mounts works out the shares and volumes of a request.
+func (a *Agent) mounts(req api.RunRequest) ([]sandbox.Mount, error) {
+	byTarget := map[string]sandbox.Mount{}
+	for _, share := range req.Shares {
+		m, err := a.shareMount(share)
+		if err == nil {
+			err = addMount(byTarget, m)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, volume := range req.Volumes {
+		m, err := a.volumeMount(volume)
+		if err == nil {
+			err = addMount(byTarget, m)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	// Shorter targets first, so that one below another is mounted after it.
+	return slices.SortedFunc(maps.Values(byTarget), func(x, y sandbox.Mount) int {
+		return strings.Compare(x.Target, y.Target)
+	}), nil
+}
+
+func addMount(byTarget map[string]sandbox.Mount, m sandbox.Mount) error {
+	if _, twice := byTarget[m.Target]; twice {
+		return invalid("two mounts at %s", m.Target)
+	}
+	byTarget[m.Target] = m
+	return nil
+}
+
+func cleanTarget(target string) (string, error) {
+	if !path.IsAbs(target) || path.Clean(target) != target || target == "/" {
+		return "", invalid("mount target %q: an absolute path inside the app is needed, not / and without ..", target)
+	}
+	return target, nil
+}
+
+func (a *Agent) shareMount(share api.Share) (sandbox.Mount, error) {
+	source, err := filepath.EvalSymlinks(share.Source)
+	if err != nil {
+		return sandbox.Mount{}, invalid("share %s: %v", share.Source, err)
+	}
+	if !filepath.IsAbs(source) {
+		return sandbox.Mount{}, invalid("share %s: an absolute path is needed", share.Source)
+	}
+	info, err := os.Stat(source)
+	if err != nil || !info.IsDir() {
+		return sandbox.Mount{}, invalid("share %s: not a folder", share.Source)
+	}
+	if overlaps(source, a.cfg.Data) {
+		return sandbox.Mount{}, invalid("share %s: it holds, or lies in, the agent's own data", share.Source)
+	}
+	target := share.Target
+	if target == "" {
+		target = "/share/" + filepath.Base(source)
+	}
+	if target, err = cleanTarget(target); err != nil {
+		return sandbox.Mount{}, err
+	}
+	return sandbox.Mount{Source: source, Target: target, ReadOnly: !share.Write}, nil
+}
+
+// overlaps says whether one of two clean absolute paths lies in the other.
+func overlaps(x, y string) bool {
+	inside := func(in, of string) bool {
+		rel, err := filepath.Rel(of, in)
+		return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+	}
+	return inside(x, y) || inside(y, x)
+}
+
+func (a *Agent) volumeMount(volume api.VolumeMount) (sandbox.Mount, error) {
+	if !nameForm.MatchString(volume.Name) {
+		return sandbox.Mount{}, invalid("volume %q: use letters a–z, digits, _ . and -", volume.Name)
+	}
+	target, err := cleanTarget(volume.Target)
+	if err != nil {
+		return sandbox.Mount{}, err
+	}
+	source := filepath.Join(a.cfg.Data, "volumes", volume.Name)
+	if err := os.MkdirAll(source, 0o700); err != nil {
+		return sandbox.Mount{}, fmt.Errorf("volume %s: %w", volume.Name, err)
+	}
+	return sandbox.Mount{Source: source, Target: target, ReadOnly: volume.ReadOnly, Volume: true}, nil
+}

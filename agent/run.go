@@ -1,0 +1,197 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/consent"
+	"github.com/consentry/consentry/sandbox"
+)
+
+// run is one app run, alive or not.
+type run struct {
+	agent *Agent
+	dir   string
+
+	startMu sync.Mutex // held while the run is started; taken to end it
+
+	mu   sync.Mutex
+	rec  record
+	live *live // while its sandbox stands
+}
+
+func newRun(a *Agent, rec *record) *run {
+	return &run{agent: a, dir: a.runDir(rec.ID), rec: *rec}
+}
+
+func (a *Agent) runDir(id string) string { return filepath.Join(a.runsDir(), id) }
+
+// move changes the state and saves it.
+func (r *run) move(ev event, change func(*record)) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	to, err := next(r.rec.State, ev)
+	if err != nil {
+		return &api.Error{Code: "state", Message: fmt.Sprintf("%s: %v", r.rec.Name, err), Status: statusConflict}
+	}
+	r.rec.State = to
+	if change != nil {
+		change(&r.rec)
+	}
+	return r.rec.save(r.dir)
+}
+
+// snapshot returns a copy of the record and what is alive.
+func (r *run) snapshot() (record, *live) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rec, r.live
+}
+
+// start raises the sandbox. to, if any, is attached before the first byte of
+// output.
+func (r *run) start(ctx context.Context, to sink) error {
+	r.startMu.Lock()
+	defer r.startMu.Unlock()
+	if err := r.move(evStart, nil); err != nil {
+		return err
+	}
+	rec, _ := r.snapshot()
+	l := newLive(r.agent, rec)
+	if err := l.raise(ctx, r.dir, to); err != nil {
+		l.teardown()
+		failed := r.move(evFailed, func(rec *record) { rec.Error = asAPIError(err); rec.Ended = r.agent.cfg.Now() })
+		return errors.Join(err, failed)
+	}
+	r.mu.Lock()
+	r.live = l
+	r.mu.Unlock()
+	r.agent.work.Go(func() { r.supervise(l) })
+	return r.move(evUp, func(rec *record) {
+		rec.Started, rec.Ended, rec.Exit, rec.Error = r.agent.cfg.Now(), time.Time{}, nil, nil
+		rec.Run.Ports = nil
+		for _, p := range l.ports {
+			rec.Run.Ports = append(rec.Run.Ports, p.mapping)
+		}
+	})
+}
+
+// supervise waits for the end of the app and puts everything away.
+func (r *run) supervise(l *live) {
+	exit, err := l.instance.Wait(context.Background())
+	if err != nil {
+		exit.Code, exit.Reason = exitOfFault, err.Error()
+	}
+	if exit.Reason == "" {
+		exit.Reason = l.endedBecause()
+	}
+	l.teardown()
+	r.agent.engine.RunEnded(r.rec.ID)
+	r.recordEnd(exit)
+	close(l.done)
+}
+
+// exitOfFault is the exit code of a run that we lost, as docker's is.
+const exitOfFault = 125
+
+func (r *run) recordEnd(exit sandbox.Exit) {
+	log := r.agent.cfg.Log
+	r.startMu.Lock() // the start that brought it up has recorded it
+	defer r.startMu.Unlock()
+	r.mu.Lock()
+	r.live = nil
+	r.mu.Unlock()
+	if err := r.move(evExit, func(rec *record) { rec.Exit, rec.Ended = &exit, r.agent.cfg.Now() }); err != nil {
+		log.Error("record the end of a run", "run", r.rec.ID, "error", err)
+	}
+	rec, _ := r.snapshot()
+	if err := r.agent.engine.Note(consent.Event{Event: "stop", App: rec.App, Run: rec.ID, Detail: exitText(exit)}); err != nil {
+		log.Error("ledger", "error", err)
+	}
+	if rec.Request.Remove {
+		if err := r.agent.forget(r); err != nil {
+			log.Error("remove run", "run", rec.ID, "error", err)
+		}
+	}
+}
+
+func exitText(exit sandbox.Exit) string {
+	text := fmt.Sprintf("exit %d", exit.Code)
+	if exit.OOM {
+		text += ", out of memory"
+	}
+	if exit.Reason != "" {
+		text += ", " + exit.Reason
+	}
+	return text
+}
+
+// end stops a run and waits until it has ended.
+func (r *run) end(reason string) {
+	r.startMu.Lock()
+	_, l := r.snapshot()
+	r.startMu.Unlock()
+	if l == nil {
+		return
+	}
+	l.because(reason)
+	if err := l.instance.Stop(context.Background()); err != nil {
+		r.agent.cfg.Log.Error("stop", "run", r.rec.ID, "error", err)
+	}
+	<-l.done
+}
+
+// stop asks the app to end: its stop signal, the grace, then the end by force.
+// A negative grace is the app's own.
+func (r *run) stop(ctx context.Context, grace time.Duration) error {
+	rec, l := r.snapshot()
+	if l == nil {
+		return notRunning(rec.Name)
+	}
+	if err := r.move(evStop, nil); err != nil {
+		return err
+	}
+	if grace < 0 {
+		if err := l.instance.Stop(ctx); err != nil {
+			return err
+		}
+		return wait(ctx, l.done)
+	}
+	stop := rec.Spec.Stop.Signal
+	if stop == 0 {
+		stop = sandbox.SIGTERM
+	}
+	if err := l.signal(ctx, stop); err != nil {
+		return err
+	}
+	patience, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	if wait(patience, l.done) == nil {
+		return nil
+	}
+	if err := l.signal(ctx, sandbox.SIGKILL); err != nil {
+		return err
+	}
+	return wait(ctx, l.done)
+}
+
+func wait(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func notRunning(name string) error {
+	return &api.Error{
+		Code: "not-running", Message: name + " is not running", Status: statusConflict,
+		Hint: "see what runs with: consentry ps -a",
+	}
+}

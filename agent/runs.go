@@ -1,0 +1,371 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/consent"
+	"github.com/consentry/consentry/sandbox"
+)
+
+func (a *Agent) list() []*run {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	list := make([]*run, 0, len(a.runs))
+	for _, r := range a.runs {
+		list = append(list, r)
+	}
+	return list
+}
+
+// register gives a prepared run its name, its ids and its directory.
+func (a *Agent) register(rec *record) (*run, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	taken, used := map[string]bool{}, map[uint32]bool{}
+	for _, r := range a.runs {
+		taken[r.rec.Name], used[r.rec.Slot] = true, true
+	}
+	if taken[rec.Name] {
+		return nil, &api.Error{
+			Code: "name-taken", Message: "there is a run \"" + rec.Name + "\" already", Status: statusConflict,
+			Hint: "choose another --name, or remove it with: consentry rm " + rec.Name,
+		}
+	}
+	for rec.Name == "" {
+		if name := newName(); !taken[name] {
+			rec.Name = name
+		} else if len(taken) > len(adjectives)*len(animals)/2 {
+			rec.Name = name + "-" + rec.ID[:4]
+		}
+	}
+	for used[rec.Slot] {
+		rec.Slot++
+	}
+	if rec.Slot >= slots {
+		return nil, &api.Error{
+			Code: "too-many", Message: fmt.Sprintf("there are %d runs already", slots), Status: statusConflict,
+			Hint: "remove some with: consentry rm NAME",
+		}
+	}
+	dir := a.runDir(rec.ID)
+	rec.place(dir)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("run directory: %w", err)
+	}
+	if err := errors.Join(makeUpper(rec.Spec.Image), rec.save(dir)); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	r := newRun(a, rec)
+	a.runs[rec.ID] = r
+	return r, nil
+}
+
+// makeUpper makes the directories for what the app writes.
+func makeUpper(img *sandbox.Image) error {
+	if img == nil {
+		return nil
+	}
+	return errors.Join(os.Mkdir(img.Upper, 0o755), os.Mkdir(img.Work, 0o700))
+}
+
+// forget removes a run that has ended, and what it wrote.
+func (a *Agent) forget(r *run) error {
+	a.mu.Lock()
+	delete(a.runs, r.rec.ID)
+	a.mu.Unlock()
+	if err := os.RemoveAll(r.dir); err != nil {
+		return fmt.Errorf("remove run %s: %w", r.rec.ID, err)
+	}
+	return nil
+}
+
+// noteStart writes the start, and what the user gave with it, into the ledger.
+func (a *Agent) noteStart(rec record) error {
+	note := func(event, kind, target string) error {
+		return a.engine.Note(consent.Event{Event: event, App: rec.App, Run: rec.ID, Kind: kind, Target: target, By: "cli"})
+	}
+	errs := []error{note("start", "", rec.Source)}
+	for _, p := range rec.Request.Ports {
+		errs = append(errs, note("publish", string(consent.NetListen), strconv.Itoa(int(p.App))))
+	}
+	for _, m := range rec.Spec.Mounts {
+		kind := consent.FileRead
+		if !m.ReadOnly {
+			kind = consent.FileWrite
+		}
+		errs = append(errs, note("share", string(kind), m.Source))
+	}
+	return errors.Join(errs...)
+}
+
+func (a *Agent) createRun(w http.ResponseWriter, r *http.Request) error {
+	var req api.RunRequest
+	if err := readBody(r, &req); err != nil {
+		return err
+	}
+	s, err := upgrade(w, r)
+	if err != nil {
+		return err
+	}
+	defer s.conn.Close()
+	ctx, done := s.whileConnected(a.ctx)
+	rec, err := a.prepare(ctx, req, s.progress)
+	done()
+	if err != nil {
+		s.fail(err)
+		return nil
+	}
+	run, err := a.register(rec)
+	if err != nil {
+		s.fail(err)
+		return nil
+	}
+	if err := a.bringUp(run, s, !req.Detach); err != nil {
+		s.fail(err)
+	}
+	return nil
+}
+
+// bringUp starts a run and lets s follow it.
+func (a *Agent) bringUp(r *run, s *stream, follow bool) error {
+	if !follow {
+		if err := r.start(a.ctx, nil); err != nil {
+			return err
+		}
+		return s.json(api.FrameStarted, r.summary(a))
+	}
+	gate := &gatedSink{sink: s, open: make(chan struct{})}
+	if err := r.start(a.ctx, gate); err != nil {
+		close(gate.open)
+		if rec, _ := r.snapshot(); rec.Request.Remove {
+			err = errors.Join(err, a.forget(r))
+		}
+		return err
+	}
+	_, l := r.snapshot()
+	s.json(api.FrameStarted, r.summary(a)) //nolint:errcheck // follow notices
+	close(gate.open)
+	return a.follow(r, l, s, gate)
+}
+
+// gatedSink holds output back until the client was told that the run started.
+type gatedSink struct {
+	sink
+	open chan struct{}
+}
+
+func (g *gatedSink) output(stream string, data []byte) error {
+	<-g.open
+	return g.sink.output(stream, data)
+}
+
+// follow carries a terminal's frames until the run ends or the client leaves.
+// The run goes on when the client leaves.
+func (a *Agent) follow(r *run, l *live, s *stream, attached sink) error {
+	if l == nil { // it ended at once
+		return s.json(api.FrameExit, r.exit())
+	}
+	ctx, cancel := context.WithCancel(a.ctx)
+	defer cancel()
+	rec, _ := r.snapshot()
+	left := make(chan struct{})
+	a.work.Go(func() {
+		defer close(left)
+		//nolint:errcheck // however it left
+		s.serve(ctx, l.target())
+	})
+	if !rec.Request.NoInput {
+		a.work.Go(func() { s.showPrompts(ctx, a.engine, rec.ID) })
+	}
+	select {
+	case <-l.done:
+		err := s.json(api.FrameExit, r.exit())
+		s.conn.Close()
+		<-left
+		return err
+	case <-left:
+		l.output.detach(attached)
+		s.conn.Close()
+		return nil
+	}
+}
+
+func (r *run) exit() sandbox.Exit {
+	rec, _ := r.snapshot()
+	if rec.Exit == nil {
+		return sandbox.Exit{Code: exitOfFault}
+	}
+	return *rec.Exit
+}
+
+// summary is the run as `ps` shows it.
+func (r *run) summary(a *Agent) api.Run {
+	rec, _ := r.snapshot()
+	for _, p := range a.engine.Pending() {
+		if p.Request.Run == rec.ID {
+			rec.Requests++
+		}
+	}
+	return rec.Run
+}
+
+func (a *Agent) listRuns(w http.ResponseWriter, r *http.Request) error {
+	all := r.URL.Query().Get("all") != ""
+	list := []api.Run{}
+	for _, run := range a.list() {
+		if sum := run.summary(a); all || !ended(sum.State) {
+			list = append(list, sum)
+		}
+	}
+	slices.SortFunc(list, func(x, y api.Run) int { return cmp.Or(y.Created.Compare(x.Created), cmp.Compare(x.ID, y.ID)) })
+	return ok(w, list)
+}
+
+func (a *Agent) inspectRun(w http.ResponseWriter, r *http.Request) error {
+	run, err := a.find(r.PathValue("ref"))
+	if err != nil {
+		return err
+	}
+	rec, l := run.snapshot()
+	detail := api.RunDetail{Run: run.summary(a), Request: rec.Request, Spec: rec.Spec, Grants: []api.Grant{}}
+	for _, rule := range a.engine.Rules(rec.App.ID()) {
+		detail.Grants = append(detail.Grants, ruleToAPI(rule))
+	}
+	if l != nil {
+		posture, err := l.instance.Posture(r.Context())
+		if err != nil {
+			return err
+		}
+		detail.Posture = &posture
+	}
+	return ok(w, detail)
+}
+
+func (a *Agent) removeRun(w http.ResponseWriter, r *http.Request) error {
+	run, err := a.find(r.PathValue("ref"))
+	if err != nil {
+		return err
+	}
+	rec, l := run.snapshot()
+	if l != nil && r.URL.Query().Get("force") == "" {
+		return &api.Error{
+			Code: "running", Message: rec.Name + " is running", Status: statusConflict,
+			Hint: "stop it first with: consentry stop " + rec.Name + "; or use rm -f",
+		}
+	}
+	run.end("removed")
+	if err := a.forget(run); err != nil {
+		return err
+	}
+	return ok(w, rec.Run)
+}
+
+func (a *Agent) startRun(w http.ResponseWriter, r *http.Request) error {
+	run, err := a.find(r.PathValue("ref"))
+	if err != nil {
+		return err
+	}
+	s, err := upgrade(w, r)
+	if err != nil {
+		return err
+	}
+	defer s.conn.Close()
+	if err := a.bringUp(run, s, r.URL.Query().Get("attach") != ""); err != nil {
+		s.fail(err)
+	}
+	return nil
+}
+
+func (a *Agent) attachRun(w http.ResponseWriter, r *http.Request) error {
+	run, err := a.find(r.PathValue("ref"))
+	if err != nil {
+		return err
+	}
+	rec, l := run.snapshot()
+	if l == nil {
+		return notRunning(rec.Name)
+	}
+	s, err := upgrade(w, r)
+	if err != nil {
+		return err
+	}
+	defer s.conn.Close()
+	if err := s.json(api.FrameStarted, run.summary(a)); err != nil {
+		return nil //nolint:nilerr // the client has gone
+	}
+	l.output.attach(s)
+	return a.follow(run, l, s, s)
+}
+
+func (a *Agent) stopRun(w http.ResponseWriter, r *http.Request) error {
+	run, err := a.find(r.PathValue("ref"))
+	if err != nil {
+		return err
+	}
+	req := api.StopRequest{Grace: -1}
+	if err := readBody(r, &req); err != nil {
+		return err
+	}
+	if err := run.stop(r.Context(), req.Grace); err != nil {
+		return err
+	}
+	return ok(w, run.summary(a))
+}
+
+func (a *Agent) killRun(w http.ResponseWriter, r *http.Request) error {
+	run, err := a.find(r.PathValue("ref"))
+	if err != nil {
+		return err
+	}
+	var req api.KillRequest
+	if err := readBody(r, &req); err != nil {
+		return err
+	}
+	rec, l := run.snapshot()
+	if l == nil {
+		return notRunning(rec.Name)
+	}
+	if req.Signal == 0 {
+		req.Signal = int(sandbox.SIGKILL)
+	}
+	if err := l.signal(r.Context(), sandbox.Signal(req.Signal)); err != nil {
+		return err
+	}
+	return ok(w, run.summary(a))
+}
+
+func (a *Agent) getLogs(w http.ResponseWriter, r *http.Request) error {
+	run, err := a.find(r.PathValue("ref"))
+	if err != nil {
+		return err
+	}
+	rec, l := run.snapshot()
+	var growing *output
+	if l != nil && r.URL.Query().Get("follow") != "" {
+		growing = l.output
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	//nolint:errcheck // the client has gone
+	copyLog(r.Context(), filepath.Join(a.runsDir(), rec.ID), growing, flushing{w})
+	return nil
+}
+
+// flushing sends every write at once.
+type flushing struct{ http.ResponseWriter }
+
+func (f flushing) Write(p []byte) (int, error) {
+	n, err := f.ResponseWriter.Write(p)
+	if err == nil {
+		err = http.NewResponseController(f.ResponseWriter).Flush()
+	}
+	return n, err
+}

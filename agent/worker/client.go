@@ -1,0 +1,182 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+
+	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/sandbox"
+	"github.com/consentry/consentry/sandbox/wire"
+)
+
+// Name is the hidden subcommand of the program that runs Main.
+const Name = "worker"
+
+// Client is the agent's end of one worker process.
+type Client struct {
+	cmd    *exec.Cmd
+	peer   *wire.Peer
+	broker *wire.BrokerServer
+	ended  chan struct{} // closed once the process was reaped
+	err    error         // how it ended; read after ended
+	stop   context.CancelFunc
+}
+
+// Start runs self as a worker whose questions broker answers. stderr takes the
+// worker's own log.
+func Start(ctx context.Context, self string, broker sandbox.Broker, stderr io.Writer) (*Client, error) {
+	conn, theirs, err := fdwire.Pair()
+	if err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	defer theirs.Close()
+	cmd := exec.Command(self, Name)
+	cmd.Env = []string{} // nothing of the agent's environment
+	cmd.Dir = "/"
+	cmd.Stderr = stderr
+	cmd.ExtraFiles = []*os.File{theirs}
+	detach(cmd)
+	if err := cmd.Start(); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	c := &Client{cmd: cmd, broker: wire.NewBrokerServer(broker), ended: make(chan struct{}), stop: cancel}
+	c.peer = wire.New(conn, c.handle)
+	go c.reap(ctx)
+	return c, nil
+}
+
+// reap serves the worker's questions until it hangs up, then collects it.
+func (c *Client) reap(ctx context.Context) {
+	defer close(c.ended)
+	err := c.peer.Serve(ctx)
+	c.broker.Close()
+	if !errors.Is(err, io.EOF) {
+		c.cmd.Process.Kill() //nolint:errcheck // it may have ended
+	}
+	c.err = c.cmd.Wait()
+}
+
+func (c *Client) handle(ctx context.Context, verb string, body json.RawMessage, files []*os.File) (wire.Reply, error) {
+	fdwire.CloseAll(files) // a worker has nothing to give
+	reply, known, err := c.broker.Handle(ctx, verb, body)
+	if !known {
+		return wire.Reply{}, fmt.Errorf("%w: %q", sandbox.ErrInvalid, verb)
+	}
+	return reply, err
+}
+
+// Close ends the worker and waits until it is gone.
+func (c *Client) Close() error {
+	c.peer.Close()
+	c.stop()
+	<-c.ended
+	return c.err
+}
+
+// Ended is closed once the process is gone.
+func (c *Client) Ended() <-chan struct{} { return c.ended }
+
+// Route starts the router. It takes over link, the socket on which the
+// network card of the app will come.
+func (c *Client) Route(ctx context.Context, run string, link *os.File) error {
+	defer link.Close()
+	_, err := c.peer.Call(ctx, verbRoute, routeJob{Run: run}, nil, link)
+	return err
+}
+
+// Inbound hands an accepted connection to the app's port and closes its own copy.
+func (c *Client) Inbound(ctx context.Context, port uint16, conn *net.TCPConn) error {
+	defer conn.Close()
+	file, err := conn.File()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = c.peer.Call(ctx, verbInbound, inbound{Port: port}, nil, file)
+	return err
+}
+
+// Host runs wasm modules, each in a worker of its own.
+type Host struct {
+	Self string // the program to run as a worker
+	Log  *slog.Logger
+	// Stderr takes the workers' own logs.
+	Stderr io.Writer
+}
+
+var _ sandbox.Host = (*Host)(nil)
+
+// Name is "wasm".
+func (h *Host) Name() string { return "wasm" }
+
+// Check finds nothing missing: the runtime is part of the program.
+func (h *Host) Check(context.Context) error { return nil }
+
+// Start runs spec.Module in a new worker. It takes over spec's files.
+func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker) (sandbox.Instance, error) {
+	defer fdwire.CloseAll(spec.Process.Stdio[:])
+	client, err := Start(ctx, h.Self, broker, h.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := client.peer.Call(ctx, verbModule, moduleJob{Spec: spec}, nil, spec.Process.Stdio[:]...); err != nil {
+		client.Close()
+		return nil, err
+	}
+	m := &moduleInstance{client: client, done: make(chan struct{})}
+	go m.wait(context.WithoutCancel(ctx))
+	return m, nil
+}
+
+type moduleInstance struct {
+	client *Client
+	done   chan struct{} // closed once exit and err are set and the worker is gone
+	exit   sandbox.Exit
+	err    error
+}
+
+func (m *moduleInstance) wait(ctx context.Context) {
+	defer close(m.done)
+	_, m.err = m.client.peer.Call(ctx, verbWait, struct{}{}, &m.exit)
+	m.client.Close() //nolint:errcheck // how the process ended matters only when it gave no exit
+}
+
+func (m *moduleInstance) Wait(ctx context.Context) (sandbox.Exit, error) {
+	select {
+	case <-m.done:
+		return m.exit, m.err
+	case <-ctx.Done():
+		return sandbox.Exit{}, ctx.Err()
+	}
+}
+
+func (m *moduleInstance) Stop(ctx context.Context) error {
+	_, err := m.client.peer.Call(ctx, verbStop, struct{}{}, nil)
+	if errors.Is(err, sandbox.ErrUnavailable) {
+		return nil // it has gone
+	}
+	return err
+}
+
+func (m *moduleInstance) Signal(ctx context.Context, s sandbox.Signal) error {
+	if s == sandbox.SIGKILL {
+		return m.client.Close()
+	}
+	_, err := m.client.peer.Call(ctx, verbSignal, signal{s}, nil)
+	return err
+}
+
+func (m *moduleInstance) Posture(ctx context.Context) (sandbox.Posture, error) {
+	var posture sandbox.Posture
+	_, err := m.client.peer.Call(ctx, verbPosture, struct{}{}, &posture)
+	return posture, err
+}

@@ -1,0 +1,200 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+
+	"github.com/consentry/consentry/data"
+	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/router"
+	"github.com/consentry/consentry/sandbox"
+	"github.com/consentry/consentry/sandbox/wire"
+)
+
+// socketFD is where the agent's socket is inherited.
+const socketFD = 3
+
+// Main is the worker process: it serves one run and ends with the agent's
+// socket. It returns the exit code.
+func Main() int {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	conn, err := fdwire.FromFile(os.NewFile(socketFD, "agent"))
+	if err != nil {
+		log.Error("the worker is started by the agent, not by hand", "error", err)
+		return 1
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s := &server{log: log, ctx: ctx}
+	s.peer = wire.New(conn, s.handle)
+	err = s.peer.Serve(ctx)
+	// Its jobs are not waited for: they end with the process, and hold nothing
+	// that had to be written.
+	if !errors.Is(err, io.EOF) {
+		log.Error("worker", "error", err)
+		return 1
+	}
+	return 0
+}
+
+// server holds the one job of this process.
+type server struct {
+	log  *slog.Logger
+	peer *wire.Peer
+	ctx  context.Context // of the process: ends with the agent's socket
+
+	mu     sync.Mutex
+	busy   bool
+	router *router.Router
+	module sandbox.Instance
+}
+
+func (s *server) handle(ctx context.Context, verb string, body json.RawMessage, files []*os.File) (wire.Reply, error) {
+	switch verb {
+	case verbRoute:
+		return wire.Reply{}, s.route(files)
+	case verbModule:
+		return wire.Reply{}, s.startModule(body, files)
+	case verbInbound:
+		return wire.Reply{}, s.inbound(ctx, body, files)
+	}
+	fdwire.CloseAll(files)
+	module := s.current()
+	if module == nil {
+		return wire.Reply{}, fmt.Errorf("%w: %s before a module was started", sandbox.ErrInvalid, verb)
+	}
+	switch verb {
+	case verbWait:
+		exit, err := module.Wait(ctx)
+		return wire.Reply{Body: exit}, err
+	case verbStop:
+		return wire.Reply{}, module.Stop(ctx)
+	case verbSignal:
+		return wire.Reply{}, signalModule(ctx, module, body)
+	case verbPosture:
+		posture, err := module.Posture(ctx)
+		return wire.Reply{Body: posture}, err
+	}
+	return wire.Reply{}, fmt.Errorf("%w: %q", sandbox.ErrInvalid, verb)
+}
+
+func (s *server) current() sandbox.Instance {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.module
+}
+
+// claim makes sure that this process gets one job only.
+func (s *server) claim() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy {
+		return fmt.Errorf("%w: this worker has its job already", sandbox.ErrInvalid)
+	}
+	s.busy = true
+	return nil
+}
+
+// route confines the process and serves the network card that comes over the
+// link socket. It answers before the card is there, as the card is made by the
+// sandbox that is started next.
+func (s *server) route(files []*os.File) error {
+	if len(files) != 1 {
+		fdwire.CloseAll(files)
+		return fmt.Errorf("%w: %d files for a link", sandbox.ErrInvalid, len(files))
+	}
+	if err := s.claim(); err != nil {
+		fdwire.CloseAll(files)
+		return err
+	}
+	link, err := fdwire.FromFile(files[0])
+	if err != nil {
+		return err
+	}
+	if err := confineRouter(); err != nil {
+		link.Close()
+		return err
+	}
+	go func() {
+		if err := s.runRouter(s.ctx, link); err != nil {
+			s.log.Error("router", "error", err)
+		}
+		s.peer.Close() // without its router the app is offline: end, so that the agent knows
+	}()
+	return nil
+}
+
+func (s *server) runRouter(ctx context.Context, link *fdwire.Conn) error {
+	card, err := receiveCard(link)
+	if err != nil {
+		return err
+	}
+	tap, err := router.TapLink(card)
+	if err != nil {
+		return fmt.Errorf("network card: %w", err)
+	}
+	broker := wire.NewBroker(s.peer)
+	r, err := router.New(router.Config{
+		Link: tap, Broker: broker, Log: s.log,
+		DataAPI: data.NewHandler(broker, DataAPI()...),
+	})
+	if err != nil {
+		return errors.Join(err, tap.Close())
+	}
+	s.mu.Lock()
+	s.router = r
+	s.mu.Unlock()
+	return r.Run(ctx)
+}
+
+// receiveCard takes the one message of the link socket and closes it.
+func receiveCard(link *fdwire.Conn) (*os.File, error) {
+	defer link.Close()
+	files, err := link.Recv(&struct{}{})
+	if err != nil {
+		return nil, fmt.Errorf("network card: %w", err)
+	}
+	if len(files) != 1 {
+		fdwire.CloseAll(files)
+		return nil, fmt.Errorf("network card: came with %d files", len(files))
+	}
+	return files[0], nil
+}
+
+// DataAPI returns the addresses of the data API, as an app writes them: the
+// IPv4 one first.
+func DataAPI() []string {
+	port := strconv.Itoa(data.Port)
+	return []string{
+		net.JoinHostPort(sandbox.GatewayIPv4.String(), port),
+		net.JoinHostPort(sandbox.GatewayIPv6.String(), port),
+	}
+}
+
+func (s *server) inbound(ctx context.Context, body json.RawMessage, files []*os.File) error {
+	defer fdwire.CloseAll(files)
+	var to inbound
+	if err := json.Unmarshal(body, &to); err != nil {
+		return fmt.Errorf("%w: %w", sandbox.ErrInvalid, err)
+	}
+	s.mu.Lock()
+	r := s.router
+	s.mu.Unlock()
+	if r == nil || len(files) != 1 {
+		return fmt.Errorf("%w: no network card yet", sandbox.ErrUnavailable)
+	}
+	conn, err := net.FileConn(files[0])
+	if err != nil {
+		return err
+	}
+	go r.ServeInbound(s.ctx, conn, to.Port)
+	return nil
+}

@@ -1,0 +1,57 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/sandbox"
+	"github.com/consentry/consentry/sandbox/wire"
+	"github.com/consentry/consentry/wasmhost"
+)
+
+const stdFiles = 3
+
+// startModule confines the process to what the module was given and starts it.
+func (s *server) startModule(body json.RawMessage, files []*os.File) error {
+	var job moduleJob
+	if err := json.Unmarshal(body, &job); err != nil {
+		fdwire.CloseAll(files)
+		return fmt.Errorf("%w: %w", sandbox.ErrInvalid, err)
+	}
+	if len(files) != stdFiles || job.Spec.Module == nil {
+		fdwire.CloseAll(files)
+		return fmt.Errorf("%w: a module job has %d files and a module", sandbox.ErrInvalid, stdFiles)
+	}
+	if err := s.claim(); err != nil {
+		fdwire.CloseAll(files)
+		return err
+	}
+	if err := confineModule(job.Spec); err != nil {
+		fdwire.CloseAll(files)
+		return err
+	}
+	copy(job.Spec.Process.Stdio[:], files)
+	host := wasmhost.New(wasmhost.Config{CacheDir: job.Spec.Module.Cache, Log: s.log})
+	module, err := host.Start(s.ctx, job.Spec, wire.NewBroker(s.peer))
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.module = module
+	s.mu.Unlock()
+	return nil
+}
+
+func signalModule(ctx context.Context, module sandbox.Instance, body json.RawMessage) error {
+	var want signal
+	if err := json.Unmarshal(body, &want); err != nil {
+		return fmt.Errorf("%w: %w", sandbox.ErrInvalid, err)
+	}
+	if signaler, can := module.(sandbox.Signaler); can {
+		return signaler.Signal(ctx, want.Signal)
+	}
+	return module.Stop(ctx)
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/consentry/consentry/agent"
+	"github.com/consentry/consentry/agent/ipc"
+)
+
+// runAgent serves the local API until ctx ends. Only one agent runs for each
+// set of paths: the lock is taken before anything is touched.
+func runAgent(ctx context.Context, home string, log *slog.Logger) (err error) {
+	paths, err := ipc.Find(home)
+	if err != nil {
+		return err
+	}
+	lock, err := ipc.Lock(paths)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	cfg := agent.Config{
+		Data: paths.Data, Self: self, Version: version,
+		Log: log, LogFile: os.Stderr, Now: time.Now,
+	}
+	addHosts(&cfg, paths, log)
+	a, err := agent.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	l, err := ipc.Listen(paths, log)
+	if err != nil {
+		return errors.Join(err, a.Close())
+	}
+	log.Info("the agent serves", "socket", paths.Socket)
+	return errors.Join(a.Serve(ctx, l), a.Close())
+}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/consentry/consentry/agent"
+	"github.com/consentry/consentry/agent/ipc"
+	"github.com/consentry/consentry/agent/worker"
+	"github.com/consentry/consentry/linuxhost"
+)
+
+// part runs one of the processes that the agent starts of this program.
+func part(args []string) (code int, mine bool) {
+	if len(args) < 2 { //nolint:mnd // the program and the part
+		return 0, false
+	}
+	if args[1] == worker.Name {
+		return worker.Main(), true
+	}
+	return linuxhost.Main(args[1], args[2:])
+}
+
+// addHosts lists what runs apps on this system.
+func addHosts(cfg *agent.Config, paths ipc.Paths, log *slog.Logger) {
+	state := filepath.Join(paths.Runtime, "linux")
+	cfg.Image = linuxhost.New(linuxhost.Config{Self: cfg.Self, StateDir: state, Log: log})
+	cfg.Module = &worker.Host{Self: cfg.Self, Log: log, Stderr: cfg.LogFile}
+	cfg.Cleanup = func(ctx context.Context) error { return linuxhost.Cleanup(ctx, state, log) }
+}
