@@ -15,6 +15,13 @@ const (
 	Allow
 )
 
+func (v Verdict) String() string {
+	if v == Allow {
+		return "allow"
+	}
+	return "deny"
+}
+
 // Kind is a kind of right.
 type Kind string
 
@@ -71,7 +78,11 @@ type Decision struct {
 	Source  Source
 	Rule    string // id of the rule, if one decided
 	Request string // id in the inbox and the ledger
-	Detail  string // for FromFault and FromNoInput: what to do
+	Detail  string // for FromFault, FromFlood and FromNoInput: why, what to do
+	// Given names the fields that were allowed of a data request which as a
+	// whole was not: the verdict is Deny, so that who does not look here gives
+	// nothing.
+	Given string
 }
 
 // Answer is what the user said to one prompt.

@@ -1,0 +1,245 @@
+package consent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/consentry/consentry/app"
+)
+
+// Config of an engine.
+type Config struct {
+	Dir  string           // of the store; made with mode 0700
+	Now  func() time.Time // nil: time.Now
+	Log  *slog.Logger     // nil: none
+	Hold time.Duration    // how long a request waits for an answer; 0: 60 s
+}
+
+const (
+	defaultHold = 60 * time.Second
+	// highEvery is how often the time is saved while a timed rule runs.
+	highEvery = 5 * time.Minute
+)
+
+// Engine decides. It is safe for use by many goroutines.
+type Engine struct {
+	cfg    Config
+	log    *slog.Logger
+	clock  *clock
+	store  *store // nil: damaged
+	fault  error  // why everything is denied; set by Open only
+	grants atomic.Pointer[Grants]
+
+	stop       chan struct{}
+	poke       chan struct{} // the rules have changed: look at their times again
+	background sync.WaitGroup
+
+	// ruleMu is held while rules change, also over the write to disk, so that
+	// the set that is sealed is the set that is used. It comes before mu.
+	ruleMu sync.Mutex
+
+	mu       sync.Mutex
+	closed   bool
+	rules    []Rule              // changes only with ruleMu held as well
+	credits  map[askKey]Rule     // late one-time answers, see Answer
+	uses     map[string]usage    // by rule
+	byID     map[string]*pending // requests that wait, and the inbox
+	byApp    map[app.ID]map[askKey]*pending
+	traffic  map[app.ID]*traffic
+	pauses   map[runKey]*pause
+	watchers map[*watcher]struct{}
+}
+
+// askKey says which requests are the same one.
+type askKey struct {
+	app    app.ID
+	kind   Kind
+	target string
+}
+
+func (r Request) key() askKey { return askKey{r.App.ID(), r.Kind, r.Target} }
+
+// Open opens the store in cfg.Dir, or makes it. A damaged store is no error of
+// Open: the engine then denies everything, Health says why, and the file stays
+// as it is until Reset. An error means that the folder cannot be used at all.
+func Open(ctx context.Context, cfg Config) (*Engine, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Hold <= 0 {
+		cfg.Hold = defaultHold
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open consent store: %w", err)
+	}
+	if err := os.Chmod(cfg.Dir, 0o700); err != nil { //nolint:gosec // a folder needs x
+		return nil, fmt.Errorf("open consent store: %w", err)
+	}
+	e := &Engine{
+		cfg: cfg, log: cfg.Log, stop: make(chan struct{}), poke: make(chan struct{}, 1),
+		credits: map[askKey]Rule{}, uses: map[string]usage{},
+		byID: map[string]*pending{}, byApp: map[app.ID]map[askKey]*pending{},
+		traffic: map[app.ID]*traffic{}, pauses: map[runKey]*pause{}, watchers: map[*watcher]struct{}{},
+	}
+	if err := e.start(ctx); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Engine) start(ctx context.Context) error {
+	nothing, err := NewGrants(nil)
+	if err != nil {
+		return err
+	}
+	e.grants.Store(nothing)
+	st, found, err := openStore(ctx, e.cfg.Dir, e.log)
+	e.clock = newClock(e.cfg.Now, found.high)
+	if err == nil {
+		if err = e.adopt(st, found); err == nil {
+			e.background.Go(e.keepTime)
+			return nil
+		}
+		_ = st.close()
+		err = damaged{err}
+	}
+	if ctxErr := ctx.Err(); ctxErr != nil {
+		return fmt.Errorf("open consent store: %w", ctxErr)
+	}
+	e.log.Error("consent: the store is damaged", "dir", e.cfg.Dir, "err", err)
+	e.fault = err
+	return nil
+}
+
+// adopt takes over what was on disk. The runs of an earlier agent are over, and
+// so are the rules for them.
+func (e *Engine) adopt(st *store, found state) error {
+	e.store = st
+	for _, r := range found.rules {
+		e.uses[r.ID] = usage{r.ID, toNano(r.Used), r.Uses}
+	}
+	e.rules = found.rules
+	e.ruleMu.Lock()
+	defer e.ruleMu.Unlock()
+	gone := func(r Rule) bool { return r.Lifetime == Run || e.expired(r) }
+	if err := e.change(gone, nil, nil); err != nil {
+		e.store = nil
+		return err
+	}
+	e.adoptInbox(found.inbox)
+	return nil
+}
+
+func (e *Engine) expired(r Rule) bool {
+	return !r.Expires.IsZero() && !e.clock.time().Before(r.Expires)
+}
+
+// keepTime ends timed rules when their time is over, so that open flows are
+// cut, and saves the high-water time now and then while it matters.
+func (e *Engine) keepTime() {
+	for {
+		var alarm <-chan time.Time
+		if wait, ok := e.nextExpiry(); ok {
+			alarm = time.After(min(max(wait, time.Millisecond), highEvery))
+		}
+		select {
+		case <-e.stop:
+			return
+		case <-e.poke:
+		case <-alarm:
+			e.saveTime()
+		}
+	}
+}
+
+// saveTime removes what has expired; with timed rules left it saves the time.
+func (e *Engine) saveTime() {
+	e.ruleMu.Lock()
+	defer e.ruleMu.Unlock()
+	if _, timed := e.nextExpiry(); !timed {
+		return
+	}
+	if err := e.changeAlways(none, nil, nil); err != nil {
+		e.log.Error("consent: the time cannot be saved", "err", err)
+	}
+}
+
+func (e *Engine) nextExpiry() (wait time.Duration, timed bool) {
+	now := e.clock.time()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.rules {
+		if left := r.Expires.Sub(now); !r.Expires.IsZero() && (!timed || left < wait) {
+			wait, timed = left, true
+		}
+	}
+	return wait, timed
+}
+
+// Close denies what still waits, writes what is queued and closes the store.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	e.closed = true
+	for _, p := range e.byID {
+		p.release(func(*waiter) Decision { return refusal(errClosed.Error()) })
+		p.prompt.Live = false
+	}
+	for w := range e.watchers {
+		e.dropWatcher(w)
+	}
+	e.mu.Unlock()
+	close(e.stop)
+	e.background.Wait()
+	if e.store == nil {
+		return nil
+	}
+	e.saveTime()
+	return e.store.close()
+}
+
+// Health is nil while the engine can decide. Otherwise it says why everything
+// is denied, and wraps ErrDamaged if the store is not what was saved.
+func (e *Engine) Health() error {
+	if e.fault != nil {
+		return e.fault
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return errClosed
+	}
+	if e.store.failing.Load() {
+		return errors.New("the ledger cannot be written (is the disk full?), so nothing is allowed")
+	}
+	return nil
+}
+
+// Lookup says what the rules say about r now, without asking and without a
+// line in the ledger; false if they say nothing. It is how open flows are
+// checked again after Change.Rules: cut what is denied, and what was allowed
+// by a rule (Decision.Rule) and is not any more. What was let through once has
+// no rule and ends with its flow.
+func (e *Engine) Lookup(r Request) (Decision, bool) {
+	if e.fault != nil {
+		return refusal(e.fault.Error()), true
+	}
+	target, err := Canonical(r.Kind, r.Target)
+	if err != nil {
+		return refusal(err.Error()), true
+	}
+	r.Target = target
+	return e.grants.Load().Lookup(r, e.clock.time())
+}

@@ -1,0 +1,262 @@
+package consent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/consentry/consentry/app"
+)
+
+// Selector chooses rules to take back: by ID, all of an app, or all there are.
+// Exactly one of them is set.
+type Selector struct {
+	ID  string
+	App app.ID
+	All bool
+}
+
+func (s Selector) count() int {
+	n := 0
+	for _, set := range []bool{s.ID != "", s.App != "", s.All} {
+		if set {
+			n++
+		}
+	}
+	return n
+}
+
+func (s Selector) selects(r Rule) bool {
+	return s.All || s.ID != "" && r.ID == s.ID || s.App != "" && r.App == s.App
+}
+
+const maxTime = 366 * 24 * time.Hour
+
+// Rules returns the rules of an app, or all with "", oldest first. Expired ones
+// are not among them.
+func (e *Engine) Rules(id app.ID) []Rule {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var found []Rule
+	for _, r := range e.rules {
+		if r.Lifetime == Once || id != "" && r.App != id || e.expired(r) {
+			continue
+		}
+		u := e.uses[r.ID]
+		r.Used, r.Uses = fromNano(u.used), u.uses
+		found = append(found, r)
+	}
+	slices.SortStableFunc(found, func(a, b Rule) int {
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
+	})
+	return found
+}
+
+// Allow gives a rule that nobody asked for; by its verdict it is a yes or a no.
+// App, Kind and Target must be set; the target may be in any spelling. Lifetime
+// "" is Always; Timed wants Expires, Run wants Run. A rule for the very same
+// target replaces the one before. It is on disk before Allow returns.
+func (e *Engine) Allow(ctx context.Context, r Rule) (Rule, error) {
+	if err := e.ready(ctx); err != nil {
+		return Rule{}, err
+	}
+	r.Lifetime = cmp.Or(r.Lifetime, Always)
+	r.By = cmp.Or(CleanText(r.By), "api")
+	r.AppName = CleanName(r.AppName)
+	r.ID, r.Since, r.Used, r.Uses = newRuleID(), e.clock.time(), time.Time{}, 0
+	target, err := CanonicalRule(r.Kind, r.Target)
+	if err != nil {
+		return Rule{}, fmt.Errorf("%w: %w", ErrBadRule, err)
+	}
+	r.Target = target
+	if r.Lifetime == Timed && (!r.Expires.After(r.Since) || r.Expires.Sub(r.Since) > maxTime) {
+		return Rule{}, fmt.Errorf("%w: the time must end within a year from now", ErrBadRule)
+	}
+	if r.Lifetime != Timed {
+		r.Expires = time.Time{}
+	}
+	if _, err := NewGrants([]Rule{r}); err != nil {
+		return Rule{}, fmt.Errorf("%w: %w", ErrBadRule, err)
+	}
+	e.ruleMu.Lock()
+	defer e.ruleMu.Unlock()
+	event := "allow"
+	if r.Verdict == Deny {
+		event = "deny"
+	}
+	if err := e.change(none, []Rule{r}, &op{lines: []Line{r.line(event, r.Since)}}); err != nil {
+		return Rule{}, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if r.Verdict == Allow {
+		e.endPauses(r.App)
+	}
+	return r, nil
+}
+
+func newRuleID() string { return newID(8) }
+
+func none(Rule) bool { return false }
+
+// Revoke takes rules back, yes and no alike, and with them late one-time
+// answers that wait for their request. It returns the rules taken.
+func (e *Engine) Revoke(ctx context.Context, s Selector) ([]Rule, error) {
+	if err := e.ready(ctx); err != nil {
+		return nil, err
+	}
+	if s.count() != 1 {
+		return nil, fmt.Errorf("%w: name one rule, one app, or all", ErrNoSuchRule)
+	}
+	e.ruleMu.Lock()
+	defer e.ruleMu.Unlock()
+	var taken []Rule
+	var lines []Line
+	now := e.clock.time()
+	e.mu.Lock()
+	for _, r := range e.rules {
+		if s.selects(r) {
+			taken = append(taken, r)
+			lines = append(lines, r.line("revoke", now))
+		}
+	}
+	e.mu.Unlock()
+	if len(taken) == 0 {
+		if s.ID != "" {
+			return nil, fmt.Errorf("%w: %.40q", ErrNoSuchRule, s.ID)
+		}
+		return nil, nil
+	}
+	if err := e.change(s.selects, nil, &op{lines: lines}); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(taken, func(r Rule) bool { return r.Lifetime == Once }), nil
+}
+
+// ready says whether rules can change at all.
+func (e *Engine) ready(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if e.fault != nil {
+		return e.fault
+	}
+	return nil
+}
+
+// change takes rules away, adds rules, and does what o says, all in one: on
+// disk, then in memory. ruleMu is held. If there is nothing to do it does nothing.
+func (e *Engine) change(gone func(Rule) bool, add []Rule, o *op) error {
+	e.mu.Lock()
+	idle := o == nil && len(add) == 0 && !slices.ContainsFunc(e.rules, gone)
+	e.mu.Unlock()
+	if idle {
+		return e.use(nil, nil, nil)
+	}
+	return e.changeAlways(gone, add, o)
+}
+
+func (e *Engine) changeAlways(gone func(Rule) bool, add []Rule, o *op) error {
+	e.mu.Lock()
+	next, removed := replaceRules(e.rules, func(r Rule) bool { return gone(r) || e.expired(r) }, add)
+	e.mu.Unlock()
+	if len(next) > maxRules {
+		return fmt.Errorf("more than %d rules; take some back first", maxRules)
+	}
+	grants, err := NewGrants(slices.DeleteFunc(slices.Clone(next), func(r Rule) bool { return r.Lifetime == Once }))
+	if err != nil {
+		return err
+	}
+	var full op
+	if o != nil {
+		full = *o
+	}
+	full.rules = &ruleChange{remove: removed, add: add, all: next, high: toNano(e.clock.time())}
+	if err := e.store.commit(full); err != nil {
+		return fmt.Errorf("save rules: %w", err)
+	}
+	return e.use(next, grants, removed)
+}
+
+// replaceRules: a new rule takes the place of one for the same thing.
+func replaceRules(rules []Rule, gone func(Rule) bool, add []Rule) (next []Rule, removed []string) {
+	replaced := map[Rule]bool{}
+	for _, r := range add {
+		replaced[r.scope()] = true
+	}
+	for _, r := range rules {
+		if gone(r) || replaced[r.scope()] {
+			removed = append(removed, r.ID)
+		} else {
+			next = append(next, r)
+		}
+	}
+	return append(next, add...), removed
+}
+
+// scope is the part of a rule that says what it is about.
+func (r Rule) scope() Rule {
+	s := Rule{App: r.App, Run: r.Run, Kind: r.Kind, Target: r.Target}
+	if r.Lifetime == Once {
+		s.Lifetime = Once
+	}
+	return s
+}
+
+// use puts the saved rules in force. With grants nil nothing has changed on
+// disk and only the index is built.
+func (e *Engine) use(next []Rule, grants *Grants, removed []string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if grants == nil {
+		var err error
+		next = e.rules
+		grants, err = NewGrants(slices.DeleteFunc(slices.Clone(next), func(r Rule) bool { return r.Lifetime == Once }))
+		if err != nil {
+			return err
+		}
+	}
+	e.rules = next
+	e.grants.Store(grants)
+	for _, id := range removed {
+		delete(e.uses, id)
+	}
+	clear(e.credits)
+	for _, r := range next {
+		if r.Lifetime == Once {
+			e.credits[askKey{r.App, r.Kind, r.Target}] = r
+		}
+	}
+	e.sweep()
+	e.emit(Change{Rules: true})
+	select {
+	case e.poke <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// RunEnded ends what was for one run only: its rules go, and what of it waits
+// is denied. Requests that only it waited for stay in the inbox.
+func (e *Engine) RunEnded(run string) {
+	if run == "" || e.fault != nil {
+		return
+	}
+	e.endRequests(run)
+	e.ruleMu.Lock()
+	defer e.ruleMu.Unlock()
+	ofRun := func(r Rule) bool { return r.Lifetime == Run && r.Run == run }
+	e.mu.Lock()
+	has := slices.ContainsFunc(e.rules, ofRun)
+	e.mu.Unlock()
+	if !has {
+		return
+	}
+	if err := e.change(ofRun, nil, nil); err != nil && !errors.Is(err, errClosed) {
+		// A run's id never comes again, so the rule is dead all the same.
+		e.log.Error("consent: the rules of an ended run cannot be removed", "run", run, "err", err)
+	}
+}

@@ -1,0 +1,93 @@
+package consent
+
+import (
+	"fmt"
+
+	"github.com/consentry/consentry/app"
+)
+
+// Use is something an app did with what it was given.
+type Use struct {
+	App     app.App
+	Run     string
+	Kind    Kind
+	Target  string
+	Rule    string // of the Decision
+	Request string // of the Decision
+	In, Out int64  // bytes to and from the app
+}
+
+// Used writes a use down. It does not wait for the disk, where the line is
+// within 100 ms; it waits only while a thousand lines are queued.
+func (e *Engine) Used(u Use) {
+	if e.store == nil {
+		return
+	}
+	now := e.clock.time()
+	l := Line{
+		Time: now, Event: "use", App: CleanName(u.App.Name), AppID: u.App.ID(), Run: u.Run,
+		Kind: string(u.Kind), Target: CleanTarget(u.Target), Verdict: Allow.String(),
+		Rule: u.Rule, Request: u.Request, In: u.In, Out: u.Out,
+	}
+	o := op{lines: []Line{l}}
+	e.mu.Lock()
+	if e.hasRule(u.Rule) {
+		count := e.uses[u.Rule]
+		count.rule, count.used, count.uses = u.Rule, now.UnixNano(), count.uses+1
+		e.uses[u.Rule] = count
+		o.uses = []usage{count}
+	}
+	e.mu.Unlock()
+	e.store.queue(o)
+}
+
+// hasRule: mu is held.
+func (e *Engine) hasRule(id string) bool {
+	_, known := e.uses[id]
+	if known || id == "" {
+		return known
+	}
+	for i := range e.rules {
+		if e.rules[i].ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// Event is something that happened around an app, for the ledger.
+type Event struct {
+	Event  string // "start", "stop", "publish", "share", "agent-start", "agent-stop"
+	App    app.App
+	Run    string
+	Kind   string
+	Target string
+	Detail string
+	By     string
+}
+
+// Note writes the event down and returns when it is on disk.
+func (e *Engine) Note(ev Event) error {
+	if e.store == nil {
+		return e.fault
+	}
+	l := Line{
+		Time: e.clock.time(), Event: CleanText(ev.Event), AppID: ev.App.ID(), Run: ev.Run, Kind: CleanText(ev.Kind),
+		Target: CleanTarget(ev.Target), By: CleanText(ev.By), Reason: CleanText(ev.Detail),
+	}
+	if ev.App.Name != "" {
+		l.App = CleanName(ev.App.Name)
+	}
+	if err := e.store.commit(op{lines: []Line{l}}); err != nil {
+		return fmt.Errorf("note %s: %w", l.Event, err)
+	}
+	return nil
+}
+
+// CleanTarget is a target fit to be shown: what has no shape is spelled out.
+func CleanTarget(target string) string {
+	if len(target) > maxTarget {
+		target = target[:maxTarget]
+	}
+	return showTarget(target)
+}
