@@ -1,0 +1,185 @@
+package oci
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/consentry/consentry/oci/unpack"
+)
+
+// layer is one layer of a pull. It is got (in parallel with the others), then
+// settled (in order).
+type layer struct {
+	pull  *pull
+	index int
+	key   string         // in the store, "" while it is not there
+	made  *unpack.Result // unpacked in tmp, to be settled
+}
+
+func (l *layer) id() v1.Hash         { return l.pull.config.RootFS.DiffIDs[l.index] }
+func (l *layer) desc() v1.Descriptor { return l.pull.manifest.Layers[l.index] }
+
+// dir is where the layer is made.
+func (l *layer) dir() string { return filepath.Join(l.pull.work, strconv.Itoa(l.index)) }
+
+// inStore finds the layer under one of its names.
+func (l *layer) inStore() bool {
+	own, chained := keys(l.pull.config.RootFS.DiffIDs, l.index)
+	for _, key := range []string{chained, own} {
+		if l.pull.store.hasLayer(key) {
+			l.key = key
+			return true
+		}
+	}
+	return false
+}
+
+// get makes sure the layer is in the store, or unpacked and ready to be
+// settled. A pull that waits for another one's work uses it.
+func (l *layer) get(ctx context.Context) error {
+	if l.inStore() {
+		return nil
+	}
+	unlock, err := l.pull.store.layers.lock(ctx, l.id().String())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if l.inStore() {
+		return nil
+	}
+	res, err := l.unpack(ctx)
+	if err != nil {
+		return fmt.Errorf("layer %s: %w", l.id(), err)
+	}
+	if res.Relative {
+		l.made = res
+		return nil
+	}
+	own, _ := keys(l.pull.config.RootFS.DiffIDs, l.index)
+	return l.publish(own, res)
+}
+
+// unpack downloads, checks and unpacks in one stream.
+func (l *layer) unpack(ctx context.Context) (*unpack.Result, error) {
+	if err := os.MkdirAll(filepath.Join(l.dir(), "fs"), 0o700); err != nil {
+		return nil, err
+	}
+	body, err := l.pull.origin.blob(ctx, l.desc())
+	if err != nil {
+		return nil, err
+	}
+	res, err := l.stream(ctx, body)
+	return res, errors.Join(err, body.Close())
+}
+
+func (l *layer) stream(ctx context.Context, body io.Reader) (*unpack.Result, error) {
+	short := l.id().Hex[:12]
+	download := &meter{report: l.pull.report, phase: "download", item: short, total: l.desc().Size}
+	unpacking := &meter{report: l.pull.report, phase: "unpack", item: short}
+	blob := newSummed(&exactly{r: metered{body, download}, left: l.desc().Size})
+	raw, _, err := decompress(blob)
+	if err != nil {
+		return nil, l.blame(blob, nil, err)
+	}
+	diff := newSummed(&ratioed{r: metered{raw, unpacking}, from: blob})
+	res, err := unpack.Layer(ctx, filepath.Join(l.dir(), "fs"), diff, l.pull.store.limits)
+	if err == nil {
+		_, err = io.Copy(io.Discard, blob) // what is left behind the compressed stream
+	}
+	err = errors.Join(err, raw.Close())
+	if err := l.blame(blob, diff, err); err != nil {
+		return nil, err
+	}
+	download.finish()
+	unpacking.finish()
+	return res, nil
+}
+
+// blame finds what is wrong with a layer that ended with err (or well): bytes
+// that are not the manifest's explain every other error.
+func (l *layer) blame(blob, diff *summed, err error) error {
+	want := l.desc()
+	switch whole := blob.n == want.Size; {
+	case whole && blob.digest() != want.Digest.String():
+		return errors.Join(corrupt("blob %s has digest %s", want.Digest, blob.digest()), err)
+	case err != nil && errors.Is(err, io.ErrUnexpectedEOF):
+		return corrupt("ends early, after %d of %d bytes: %w", blob.n, want.Size, err)
+	case err != nil:
+		return err
+	case !whole:
+		return corrupt("blob %s is %d bytes, the manifest says %d", want.Digest, blob.n, want.Size)
+	case diff.digest() != l.id().String():
+		return corrupt("unpacks to %s, the config says %s", diff.digest(), l.id())
+	}
+	return nil
+}
+
+// settle fits a layer to those below and puts it into the store.
+func (l *layer) settle(ctx context.Context) error {
+	if l.key != "" {
+		return nil
+	}
+	_, chained := keys(l.pull.config.RootFS.DiffIDs, l.index)
+	below, err := l.pull.store.stack(l.pull.keys(l.index))
+	if err != nil {
+		return err
+	}
+	if err := unpack.Settle(ctx, filepath.Join(l.dir(), "fs"), below, l.made, l.pull.store.limits); err != nil {
+		return err
+	}
+	return l.publish(chained, l.made)
+}
+
+// keys are the store's names of the first n layers, which are settled.
+func (p *pull) keys(n int) []string {
+	names := make([]string, 0, n)
+	for _, l := range p.todo[:n] {
+		names = append(names, l.key)
+	}
+	return names
+}
+
+// publish moves the finished layer to its place, all at once.
+func (l *layer) publish(key string, res *unpack.Result) error {
+	s := l.pull.store
+	info := layerInfo{DiffID: l.id().String(), Blob: l.desc().Digest.String(), Result: *res}
+	raw, err := json.Marshal(info)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(l.dir(), "layer.json"), raw, 0o600); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.hasLayer(key) { // another image's pull may have been first
+		if err := os.Rename(l.dir(), filepath.Join(s.dir, layersDir, key)); err != nil {
+			return err
+		}
+	}
+	l.key = key
+	l.pull.store.log.Debug("layer unpacked", "layer", key, "bytes", res.Bytes, "entries", res.Entries,
+		"devices", res.Devices, "capabilities", res.Caps, "xattrs", res.Xattrs)
+	return nil
+}
+
+// chainID names a stack of layers (image spec, config.md), as hex.
+func chainID(diffIDs []v1.Hash) string {
+	chain := diffIDs[0].String()
+	for _, id := range diffIDs[1:] {
+		sum := sha256.Sum256([]byte(chain + " " + id.String()))
+		chain = "sha256:" + hex.EncodeToString(sum[:])
+	}
+	return hexOf(chain)
+}

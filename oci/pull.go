@@ -1,0 +1,243 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// When to look beyond the store.
+const (
+	PullMissing = "missing" // the default: when the reference is not in the store
+	PullAlways  = "always"
+	PullNever   = "never"
+)
+
+// parallelLayers bounds the layers that are downloaded and unpacked at once.
+const parallelLayers = 4
+
+// PullOptions says what to pull and when. The zero value pulls what is missing
+// for Linux on this machine's processor.
+type PullOptions struct {
+	Platform string // "linux/arm64"; "" is this machine's
+	Policy   string // PullMissing, PullAlways or PullNever
+	Progress func(Progress)
+}
+
+// Pull gets an image into the store. After an error nothing of it is left.
+func (s *Store) Pull(ctx context.Context, src Source, opt PullOptions) (*Image, error) {
+	img, err := s.pull(ctx, src, opt)
+	if err != nil {
+		return nil, fmt.Errorf("pull %s: %w", src, err)
+	}
+	return img, nil
+}
+
+func (s *Store) pull(ctx context.Context, src Source, opt PullOptions) (*Image, error) {
+	want, err := platformOf(opt.Platform)
+	if err != nil {
+		return nil, err
+	}
+	switch opt.Policy {
+	case "", PullMissing, PullNever:
+		img, err := s.stored(src, want, opt.Policy == PullNever)
+		if img != nil || err != nil {
+			return img, err
+		}
+	case PullAlways:
+	default:
+		return nil, fmt.Errorf("pull policy %q: want missing, always or never", opt.Policy)
+	}
+	resolving := &meter{report: opt.Progress, phase: "resolve", item: src.String()}
+	resolving.add(0)
+	o, err := s.open(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	img, err := s.fetch(ctx, src, o, want, opt)
+	return img, errors.Join(err, o.Close())
+}
+
+// stored returns what the store has for src, nil when it is to be pulled. A
+// file or directory is always looked at: it may have changed.
+func (s *Store) stored(src Source, want v1.Platform, never bool) (*Image, error) {
+	if src.Kind != Registry && !never {
+		return nil, nil
+	}
+	img, err := s.Lookup(src.String())
+	switch {
+	case err == nil:
+		have, err := v1.ParsePlatform(img.Platform)
+		if err == nil && fits(want, have) {
+			return img, nil
+		}
+		if never {
+			return nil, fmt.Errorf("the store has it for %s, not for %s, and pulling is off: %w", img.Platform, want.String(), ErrNotFound)
+		}
+	case never:
+		return nil, fmt.Errorf("%w (and pulling is off)", err)
+	case !errors.Is(err, ErrNotFound):
+		s.log.Warn("pulling an unusable image again", "image", src.String(), "err", err)
+	}
+	return nil, nil
+}
+
+func (s *Store) open(ctx context.Context, src Source) (origin, error) {
+	switch src.Kind {
+	case Registry:
+		return openRegistry(ctx, src.Ref)
+	case Layout:
+		dir, err := openLayoutDir(src.Path)
+		if err != nil {
+			return nil, err
+		}
+		return &layout{files: dir, tag: src.Tag}, nil
+	case Archive:
+		return openArchive(ctx, src, func() (*os.File, error) {
+			return os.CreateTemp(filepath.Join(s.dir, tmpDir), "archive-*")
+		})
+	}
+	return nil, errors.New("no source")
+}
+
+// fetch brings the image's layers and description into the store.
+func (s *Store) fetch(ctx context.Context, src Source, o origin, want v1.Platform, opt PullOptions) (*Image, error) {
+	r, err := resolve(ctx, o, want)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := rights(r.config.Config.Labels, r.manifest.Annotations); err != nil {
+		return nil, err
+	}
+	unlock, err := s.pulls.lock(ctx, r.digest.String())
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	p := &pull{store: s, origin: o, resolved: r, report: opt.Progress}
+	img, err := p.run(ctx, src)
+	if err != nil {
+		return nil, errors.Join(err, p.undo())
+	}
+	return img, nil
+}
+
+// pull is one pull under way.
+type pull struct {
+	*resolved
+	store  *Store
+	origin origin
+	report func(Progress)
+	work   string   // directory in tmp, "" before it is made
+	todo   []*layer // lowest first
+	pinned []string // keys
+}
+
+func (p *pull) run(ctx context.Context, src Source) (_ *Image, err error) {
+	ids := p.config.RootFS.DiffIDs
+	for i := range ids {
+		own, chained := keys(ids, i)
+		p.pinned = append(p.pinned, own, chained)
+	}
+	p.store.pin(p.pinned)
+	if p.work, err = os.MkdirTemp(filepath.Join(p.store.dir, tmpDir), "pull-*"); err != nil {
+		return nil, err
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelLayers)
+	for i := range ids {
+		l := &layer{pull: p, index: i}
+		p.todo = append(p.todo, l)
+		group.Go(func() error { return l.get(groupCtx) })
+	}
+	if err := group.Wait(); err != nil {
+		if ctx.Err() != nil {
+			err = errors.Join(context.Cause(ctx), err)
+		}
+		return nil, err
+	}
+	for _, l := range p.todo {
+		if err := l.settle(ctx); err != nil {
+			return nil, fmt.Errorf("layer %s: %w", l.id(), err)
+		}
+	}
+	return p.commit(src)
+}
+
+// commit makes the image visible, then lets go of what it relied on.
+func (p *pull) commit(src Source) (*Image, error) {
+	s := p.store
+	rec := record{
+		Ref: src.String(), Digest: p.digest.String(), Config: p.manifest.Config.Digest.String(),
+		Publisher: p.origin.publisher(), Platform: p.platform(), Pulled: s.now().UTC(),
+	}
+	if p.index.Hex != "" {
+		rec.Index = p.index.String()
+	}
+	rec.Layers = p.keys(len(p.todo))
+	for _, l := range p.todo {
+		rec.Size += s.sizeOf(layersDir + "/" + l.key)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := errors.Join(
+		s.writeFile(blobsDir+"/"+p.digest.Hex, p.raw),
+		s.writeFile(blobsDir+"/"+p.manifest.Config.Digest.Hex, p.rawConf),
+	)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.keepOld(rec, src.repository()); err != nil {
+		return nil, err
+	}
+	if err := s.writeJSON(recordName(rec.Ref), rec); err != nil {
+		return nil, err
+	}
+	s.unpin(p.pinned)
+	p.pinned = nil
+	if err := s.root.RemoveAll(tmpDir + "/" + filepath.Base(p.work)); err != nil {
+		s.log.Warn("temporary directory stays until the next start", "dir", p.work, "err", err)
+	}
+	return s.image(rec)
+}
+
+func (p *pull) platform() string {
+	if have := p.config.Platform(); have != nil && have.OS != "" {
+		return v1.Platform{OS: have.OS, Architecture: have.Architecture, Variant: have.Variant}.String()
+	}
+	want, err := platformOf("")
+	if err != nil {
+		return ""
+	}
+	return want.String()
+}
+
+// keepOld keeps what a reference named before under its digest: an app may
+// still run it. Prune removes it when none does.
+func (s *Store) keepOld(now record, repository string) error {
+	old, err := s.readRecord(recordName(now.Ref))
+	if err != nil || old.Digest == now.Digest {
+		return nil //nolint:nilerr // nothing to keep
+	}
+	old.Ref = repository + "@" + old.Digest
+	return s.writeJSON(recordName(old.Ref), old)
+}
+
+// undo removes what a pull that failed has made.
+func (p *pull) undo() error {
+	s := p.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unpin(p.pinned)
+	var err error
+	if p.work != "" {
+		err = s.root.RemoveAll(tmpDir + "/" + filepath.Base(p.work))
+	}
+	_, sweepErr := s.sweep()
+	return errors.Join(err, sweepErr)
+}

@@ -1,0 +1,28 @@
+//go:build !linux
+
+package unpack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/consentry/consentry/sandbox"
+)
+
+// ErrNoSpace is wrapped when a layer would eat into the disk's reserve.
+var ErrNoSpace = errors.New("not enough free disk space")
+
+var errLinuxOnly = fmt.Errorf("unpack an image: this file system cannot hold Linux owners, devices and names; it is done on Linux: %w", sandbox.ErrNotSupported)
+
+// Layer needs a Linux file system.
+func Layer(context.Context, string, io.Reader, Limits) (*Result, error) { return nil, errLinuxOnly }
+
+// Settle needs a Linux file system.
+func Settle(context.Context, string, []string, *Result, Limits) error { return errLinuxOnly }
+
+func isWhiteout(fs.FileInfo) bool             { return false }
+func isOpaque(*os.Root, string) (bool, error) { return false, nil }
