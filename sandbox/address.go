@@ -10,8 +10,8 @@ type AddressKind int
 // The classes. The zero value is not to be dialled.
 const (
 	AddressInvalid   AddressKind = iota // no address, unspecified, broadcast, reserved, documentation
-	AddressMetadata                      // a cloud's instance metadata
-	AddressSynthetic                     // made up by the router's DNS, or of its own wire
+	AddressMetadata                     // a cloud's instance metadata
+	AddressSynthetic                    // made up by the router's DNS, or of its own wire
 	AddressMulticast
 	AddressLoopback
 	AddressLinkLocal
