@@ -10,7 +10,8 @@
 //     reset (ECONNREFUSED); a held, busy or unreachable one gets ICMP host
 //     unreachable (EHOSTUNREACH), so that an app can tell "no" from "not now".
 //     The first datagrams of a UDP flow wait the same way; a denied one gets
-//     ICMP port unreachable.
+//     ICMP port unreachable, a held one ICMP host unreachable (of which Linux
+//     tells a UDP socket only with IP_RECVERR: to others it looks like loss).
 //   - Names are answered in process with synthetic addresses (an A and an AAAA
 //     of the same name lead to the same question). Nothing is asked upstream.
 //   - Everything the app can make this package hold is bounded by Limits; what
