@@ -1,0 +1,31 @@
+// Package router is the network of one app: a virtual NAT router in user
+// space. Ethernet frames of the app come in on a Link, and what leaves is a
+// flow that the Broker connected after a verdict.
+//
+// What it promises:
+//
+//   - No packet of the app leaves this package. TCP and UDP end here; the bytes
+//     go on over connections that the Broker made, ICMP is answered or dropped.
+//   - A SYN is not answered before the Broker has answered. A denied flow is
+//     reset (ECONNREFUSED); a held, busy or unreachable one gets ICMP host
+//     unreachable (EHOSTUNREACH), so that an app can tell "no" from "not now".
+//     The first datagrams of a UDP flow wait the same way; a denied one gets
+//     ICMP port unreachable, a held one ICMP host unreachable (of which Linux
+//     tells a UDP socket only with IP_RECVERR: to others it looks like loss).
+//   - Names are answered in process with synthetic addresses (an A and an AAAA
+//     of the same name lead to the same question). Nothing is asked upstream.
+//   - Everything the app can make this package hold is bounded by Limits; what
+//     is above is refused or dropped, and counted by reason.
+//   - The app speaks only as itself: frames with another source MAC or address
+//     are dropped.
+//   - IPv4 and IPv6 get the same answers.
+//
+// What it does not: it has no policy, resolves no name and opens no socket.
+// UDP port 443 (QUIC) is refused with ICMP so that clients fall back to TCP.
+// ICMP echo is answered by the gateway only. Refusals by the far end arrive as
+// "unreachable", because the Broker reports them so.
+//
+// Files: frame.go judges frames, endpoint.go is gVisor's view of the link,
+// names.go and dns.go make up addresses, tcp.go holds SYNs, splice.go moves
+// bytes, sni.go checks TLS names, udp.go and inbound.go are what they say.
+package router
