@@ -74,13 +74,11 @@ type runCall struct {
 }
 
 type runReply struct {
-	Number int    `json:"number"`
-	PID    int    `json:"pid"`             // inside
-	Failed *exit  `json:"failed,omitempty"` // it was never started
-	Text   string `json:"text,omitempty"`
+	Number int           `json:"number"`
+	PID    int           `json:"pid"`              // inside
+	Failed *sandbox.Exit `json:"failed,omitempty"` // it was never started
+	Text   string        `json:"text,omitempty"`
 }
-
-type exit = sandbox.Exit
 
 type processCall struct {
 	Number int                `json:"number"`
