@@ -1,0 +1,24 @@
+// Package linuxhost runs the programs of an OCI image on native Linux, behind
+// namespaces, an overlay of the image, seccomp, Landlock and cgroups.
+//
+//	agent ──wire──> launcher ──wire──> sandbox-init (PID 1) ──fork──> the app
+//	(Host)          host root          root of its user namespace     no rights
+//
+// The launcher is this program again, one process for one app run. It holds
+// the rights of the host and reads nothing that the app wrote, but for the
+// bounded answers of our own init. Init builds the sandbox from a list of
+// named steps, raises the walls around itself, and only then starts the app,
+// so that every process of the app is born behind them.
+//
+// What it promises: a wall that is required and does not stand ends the start
+// with an error (promise P8); Posture is read back from the live sandbox by the
+// launcher, not remembered; when the agent or the launcher ends, however it
+// ends, the sandbox ends; an app owns ids of its own and has no capability,
+// not even inside its namespace.
+//
+// What it does not promise yet: verdicts by eBPF (Posture says so), shares
+// that appear while the app runs, and running without root. A share shows its
+// sockets and FIFOs: nodev keeps devices away, but a connect through a share
+// to a socket that lies in it is stopped only by the rights on the socket.
+// Sources that are known to hold such sockets are refused.
+package linuxhost

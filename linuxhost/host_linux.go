@@ -1,0 +1,160 @@
+package linuxhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"regexp"
+	"syscall"
+
+	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/sandbox"
+	"github.com/consentry/consentry/sandbox/wire"
+)
+
+const hostName = "linux"
+
+// Config is what a Host needs.
+type Config struct {
+	Self     string       // path of the executable to start as launcher
+	StateDir string       // the agent's own, 0700; never shared
+	Log      *slog.Logger // nil discards
+}
+
+// Host runs apps natively on Linux.
+type Host struct{ config Config }
+
+// New returns a Host. It touches nothing until Check or Start.
+func New(config Config) *Host {
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Host{config}
+}
+
+// Name is "linux".
+func (*Host) Name() string { return hostName }
+
+// runID is the form of Spec.ID; it names a cgroup.
+var runID = regexp.MustCompile(`^[a-z0-9]{1,64}$`)
+
+// maxIDBase leaves room for a whole range below 2³²-1, which is no id.
+const maxIDBase = 1<<32 - 2*idRange
+
+func checkSpec(spec sandbox.Spec, stateDir string) error {
+	image := spec.Image
+	switch {
+	case image == nil || spec.Module != nil:
+		return fmt.Errorf("%w: the native Linux host runs OCI images", sandbox.ErrInvalid)
+	case !runID.MatchString(spec.ID):
+		return fmt.Errorf("%w: run id %q", sandbox.ErrInvalid, spec.ID)
+	case len(spec.Process.Args) == 0:
+		return fmt.Errorf("%w: the app has no command", sandbox.ErrInvalid)
+	case len(image.Lower) == 0:
+		return fmt.Errorf("%w: the image has no layer", sandbox.ErrInvalid)
+	case image.IDBase < idRange || image.IDBase > maxIDBase:
+		return fmt.Errorf("%w: ids from %d are not the app's own", sandbox.ErrInvalid, image.IDBase)
+	case (image.Upper == "") != (image.Work == ""):
+		return fmt.Errorf("%w: upper and work directory belong together", sandbox.ErrInvalid)
+	}
+	if err := checkUser(spec.Process.User); err != nil {
+		return err
+	}
+	for _, m := range spec.Mounts {
+		if err := checkMount(m, stateDir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkUser(u sandbox.User) error {
+	for _, id := range append([]uint32{u.UID, u.GID}, u.Groups...) {
+		if id >= idRange {
+			return fmt.Errorf("%w: id %d, an app has %d", sandbox.ErrInvalid, id, idRange)
+		}
+	}
+	return nil
+}
+
+// Start runs spec and returns once the app runs behind all required walls. It
+// owns spec's files. A program that is missing or cannot run is no error: the
+// instance's exit says so, as docker's does. The broker is for whoever serves
+// the other end of spec.Link: nothing here asks for anything.
+func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (sandbox.Instance, error) {
+	stdio := spec.Process.Stdio
+	mask, files := attach(spec.Link, stdio[0], stdio[1], stdio[2])
+	defer fdwire.CloseAll(files)
+	if err := checkSpec(spec, h.config.StateDir); err != nil {
+		return nil, err
+	}
+	l, err := h.startLauncher(spec.ID)
+	if err != nil {
+		return nil, err
+	}
+	var reply runReply
+	_, err = l.peer.Call(ctx, verbStart, startCall{Spec: spec, StateDir: h.config.StateDir, Attached: mask}, &reply, files...)
+	if err != nil {
+		l.end()
+		return nil, fmt.Errorf("start %s: %w", spec.Name, err)
+	}
+	return newInstance(l, spec), nil
+}
+
+// launcherHold is the agent's hold on a launcher process.
+type launcherHold struct {
+	cmd  *exec.Cmd
+	peer *wire.Peer
+	gone chan struct{} // closed when the process has ended
+}
+
+func (h *Host) startLauncher(id string) (*launcherHold, error) {
+	conn, theirs, err := fdwire.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	cmd := exec.Command(h.config.Self, launcherName)
+	cmd.Args[0] = selfName
+	cmd.Env = []string{"GOMAXPROCS=2"}
+	cmd.Dir = "/"
+	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.Stderr = &complaints{log: h.config.Log, run: id}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a Ctrl-C at the agent's terminal is not for it
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("launcher: %w", err), conn.Close())
+	}
+	l := &launcherHold{cmd: cmd, peer: wire.New(conn, nil), gone: make(chan struct{})}
+	go func() {
+		defer close(l.gone)
+		//nolint:errcheck // its end is what counts
+		l.peer.Serve(context.Background())
+		if err := cmd.Wait(); err != nil {
+			h.config.Log.Warn("launcher ended", "run", id, "err", err)
+		}
+	}()
+	return l, nil
+}
+
+// end hangs up, which makes the launcher take the sandbox down, and waits.
+func (l *launcherHold) end() {
+	l.peer.Close()
+	<-l.gone
+}
+
+// maxComplaint bounds what is kept of one write of a launcher, in bytes.
+const maxComplaint = 2048
+
+// complaints turns the standard error of a launcher into log lines.
+type complaints struct {
+	log *slog.Logger
+	run string
+}
+
+func (c *complaints) Write(p []byte) (int, error) {
+	c.log.Warn("launcher", "run", c.run, "text", string(p[:min(len(p), maxComplaint)]))
+	return len(p), nil
+}

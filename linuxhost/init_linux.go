@@ -1,0 +1,117 @@
+package linuxhost
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/sandbox"
+	"github.com/consentry/consentry/sandbox/wire"
+)
+
+// sandboxInit is PID 1 of a sandbox. Until setup it has every capability in a
+// user namespace of its own and holds the mounts it was passed; after it, it
+// has what it takes to start processes of other users, and to signal them.
+type sandboxInit struct {
+	mu     sync.Mutex
+	layers []*os.File // lowest first
+	upper  []*os.File // tree, upper, work
+	mounts []target
+	built  bool
+
+	children *children
+}
+
+type target struct {
+	path string
+	tree *os.File
+}
+
+// initMain serves the launcher. It returns when the launcher hangs up, and the
+// kernel then kills what is left inside.
+func initMain() error {
+	if os.Getpid() != 1 {
+		return fmt.Errorf("%s is PID %d, not the first process of a sandbox", initName, os.Getpid())
+	}
+	conn, err := fdwire.FromFile(os.NewFile(wireFD, "launcher"))
+	if err != nil {
+		return err
+	}
+	unix.Umask(0o022)
+	// Signals that processes inside send to PID 1 must not end it; caught ones
+	// go back to their default in children, ignored ones would not.
+	ignored := make(chan os.Signal, 1)
+	signal.Notify(ignored)
+	i := &sandboxInit{children: newChildren()}
+	go i.children.reap()
+	//nolint:errcheck // the launcher's hang-up is how a sandbox ends
+	wire.New(conn, i.handle).Serve(context.Background())
+	return nil
+}
+
+func (i *sandboxInit) handle(ctx context.Context, verb string, body json.RawMessage, files []*os.File) (wire.Reply, error) {
+	switch verb {
+	case verbLayers:
+		return wire.Reply{}, i.take(func() { i.layers = append(i.layers, files...) }, files)
+	case verbUpper:
+		return wire.Reply{}, i.take(func() { i.upper = files }, files)
+	case verbMount:
+		var call mountCall
+		if err := decode(body, &call); err != nil || len(files) != 1 {
+			fdwire.CloseAll(files)
+			return wire.Reply{}, fmt.Errorf("%w: mount", sandbox.ErrInvalid)
+		}
+		return wire.Reply{}, i.take(func() { i.mounts = append(i.mounts, target{call.Target, files[0]}) }, files)
+	case verbRun:
+		return i.run(body, files)
+	}
+	fdwire.CloseAll(files)
+	switch verb {
+	case verbSetup:
+		return i.setup(body)
+	case verbWait:
+		return i.wait(ctx, body)
+	case verbSignal:
+		return wire.Reply{}, i.signal(body)
+	}
+	return wire.Reply{}, fmt.Errorf("%w: init knows no %q", sandbox.ErrInvalid, verb)
+}
+
+// take keeps files for setup; after it nothing is mounted any more.
+func (i *sandboxInit) take(keep func(), files []*os.File) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.built {
+		fdwire.CloseAll(files)
+		return fmt.Errorf("%w: the sandbox is built", sandbox.ErrInvalid)
+	}
+	keep()
+	return nil
+}
+
+// setup runs the steps, once.
+func (i *sandboxInit) setup(body json.RawMessage) (wire.Reply, error) {
+	var call setupCall
+	if err := decode(body, &call); err != nil {
+		return wire.Reply{}, err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.built {
+		return wire.Reply{}, fmt.Errorf("%w: the sandbox is built", sandbox.ErrInvalid)
+	}
+	i.built = true
+	b := &builder{call: call, layers: i.layers, upper: i.upper, mounts: i.mounts}
+	for _, step := range steps {
+		if err := step.do(b); err != nil {
+			return wire.Reply{}, fmt.Errorf("sandbox: %s: %w", step.name, err)
+		}
+	}
+	return wire.Reply{Body: setupReply{Landlock: b.landlock}}, nil
+}

@@ -1,0 +1,158 @@
+package linuxhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/sandbox"
+)
+
+const defaultGrace = 10 * time.Second
+
+// instance is a running app. It is also an Execer, a Signaler and a Resizer.
+type instance struct {
+	launcher *launcherHold
+	stop     sandbox.StopRule
+
+	over chan struct{} // closed when nothing of the app runs any more
+	exit sandbox.Exit
+	err  error
+
+	stopping sync.Once
+	asked    chan struct{} // closed when the stop signal was sent
+}
+
+var (
+	_ sandbox.Execer   = (*instance)(nil)
+	_ sandbox.Signaler = (*instance)(nil)
+	_ sandbox.Resizer  = (*instance)(nil)
+)
+
+func newInstance(l *launcherHold, spec sandbox.Spec) *instance {
+	i := &instance{launcher: l, stop: spec.Stop, over: make(chan struct{}), asked: make(chan struct{})}
+	if i.stop.Signal == 0 {
+		i.stop.Signal = sandbox.SIGTERM
+	}
+	if i.stop.Grace <= 0 {
+		i.stop.Grace = defaultGrace
+	}
+	go i.await()
+	return i
+}
+
+func (i *instance) await() {
+	defer close(i.over)
+	_, err := i.launcher.peer.Call(context.Background(), verbWait, processCall{Number: appProcess}, &i.exit)
+	if err != nil {
+		i.exit = sandbox.Exit{Code: 128 + int(unix.SIGKILL), Reason: "the launcher has ended"}
+		i.err = fmt.Errorf("wait: %w", err)
+	}
+	i.launcher.end()
+}
+
+// Wait returns once nothing of the app runs any more.
+func (i *instance) Wait(ctx context.Context) (sandbox.Exit, error) {
+	select {
+	case <-i.over:
+		return i.exit, i.err
+	case <-ctx.Done():
+		return sandbox.Exit{}, ctx.Err()
+	}
+}
+
+// Stop asks the app to end, gives it the grace time, then ends the sandbox.
+func (i *instance) Stop(ctx context.Context) error {
+	grace := time.NewTimer(i.stop.Grace)
+	defer grace.Stop()
+	i.stopping.Do(func() {
+		defer close(i.asked)
+		//nolint:errcheck // what cannot be asked is killed below
+		i.Signal(ctx, i.stop.Signal)
+	})
+	select {
+	case <-i.over:
+		return nil
+	case <-grace.C:
+	case <-ctx.Done():
+	}
+	_, err := i.launcher.peer.Call(context.WithoutCancel(ctx), verbKill, struct{}{}, nil)
+	if err != nil && !errors.Is(err, sandbox.ErrUnavailable) {
+		return err
+	}
+	<-i.over
+	return nil
+}
+
+// Posture is read back by the launcher, which sees the sandbox from outside.
+func (i *instance) Posture(ctx context.Context) (sandbox.Posture, error) {
+	var p sandbox.Posture
+	_, err := i.launcher.peer.Call(ctx, verbPosture, struct{}{}, &p)
+	return p, err
+}
+
+// Signal goes to the app's first process.
+func (i *instance) Signal(ctx context.Context, s sandbox.Signal) error {
+	return i.process(appProcess).Signal(ctx, s)
+}
+
+// Resize sets the size of the app's terminal.
+func (i *instance) Resize(ctx context.Context, size sandbox.WindowSize) error {
+	return i.process(appProcess).Resize(ctx, size)
+}
+
+func (i *instance) process(number int) *process { return &process{i: i, number: number} }
+
+// Exec runs p behind the walls of the app. It owns p's files.
+func (i *instance) Exec(ctx context.Context, p sandbox.Process) (sandbox.Running, error) {
+	mask, files := attach(p.Stdio[:]...)
+	defer fdwire.CloseAll(files)
+	if len(p.Args) == 0 {
+		return nil, fmt.Errorf("%w: nothing to run", sandbox.ErrInvalid)
+	}
+	if err := checkUser(p.User); err != nil {
+		return nil, err
+	}
+	var reply runReply
+	_, err := i.launcher.peer.Call(ctx, verbRun, runCall{Process: p, Attached: mask}, &reply, files...)
+	if err != nil {
+		return nil, fmt.Errorf("exec: %w", err)
+	}
+	running := i.process(reply.Number)
+	running.failed = reply.Failed
+	return running, nil
+}
+
+// process is one that init started, by its number.
+type process struct {
+	i      *instance
+	number int
+	failed *sandbox.Exit // it never ran
+}
+
+func (p *process) Wait(ctx context.Context) (sandbox.Exit, error) {
+	if p.failed != nil {
+		return *p.failed, nil
+	}
+	var exit sandbox.Exit
+	_, err := p.i.launcher.peer.Call(ctx, verbWait, processCall{Number: p.number}, &exit)
+	if err != nil && ctx.Err() == nil { // the app ended, and its launcher with it
+		return sandbox.Exit{Code: 128 + int(unix.SIGKILL), Reason: "the app has ended"}, nil
+	}
+	return exit, err
+}
+
+func (p *process) Signal(ctx context.Context, s sandbox.Signal) error {
+	_, err := p.i.launcher.peer.Call(ctx, verbSignal, processCall{Number: p.number, Signal: s}, nil)
+	return err
+}
+
+func (p *process) Resize(ctx context.Context, size sandbox.WindowSize) error {
+	_, err := p.i.launcher.peer.Call(ctx, verbResize, processCall{Number: p.number, Size: size}, nil)
+	return err
+}

@@ -1,0 +1,255 @@
+package linuxhost
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/sandbox"
+	"github.com/consentry/consentry/sandbox/wire"
+)
+
+// launcher is the process that holds the host's rights for one app run.
+type launcher struct {
+	onMain chan func() // runs on the thread that never ends
+
+	mu       sync.Mutex
+	spec     sandbox.Spec
+	state    string
+	group    *cgroup
+	init     *initProcess
+	landlock int
+	consoles map[int]*console // by process number
+	ended    chan struct{}    // closed when app's exit is known
+	exit     sandbox.Exit
+}
+
+// launcherMain serves the agent until it hangs up, and takes the sandbox down.
+func launcherMain() error {
+	conn, err := fdwire.FromFile(os.NewFile(wireFD, "agent"))
+	if err != nil {
+		return err
+	}
+	l := &launcher{
+		onMain:   make(chan func()),
+		consoles: map[int]*console{},
+		ended:    make(chan struct{}),
+	}
+	peer := wire.New(conn, l.handle)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		//nolint:errcheck // hang-up is how a launcher is ended
+		peer.Serve(context.Background())
+	}()
+	for {
+		select {
+		case f := <-l.onMain:
+			f()
+		case <-gone:
+			return l.tearDown()
+		}
+	}
+}
+
+// tearDown leaves nothing of the run. It is called once, when nobody calls any
+// more, but also after a start that went wrong half-way.
+func (l *launcher) tearDown() error {
+	l.mu.Lock()
+	child, group := l.init, l.group
+	l.init, l.group = nil, nil
+	l.mu.Unlock()
+	if child != nil {
+		child.kill()
+		<-child.ended
+	}
+	if group != nil {
+		return group.remove()
+	}
+	return nil
+}
+
+func (l *launcher) handle(ctx context.Context, verb string, body json.RawMessage, files []*os.File) (wire.Reply, error) {
+	if verb == verbStart {
+		return l.start(ctx, body, files)
+	}
+	if verb == verbRun {
+		return l.run(ctx, body, files)
+	}
+	fdwire.CloseAll(files)
+	switch verb {
+	case verbWait:
+		return l.wait(ctx, body)
+	case verbSignal:
+		return l.forward(ctx, verb, body)
+	case verbResize:
+		return wire.Reply{}, l.resize(body)
+	case verbPosture:
+		posture, err := l.posture()
+		return wire.Reply{Body: posture}, err
+	case verbKill:
+		if child := l.running(); child != nil {
+			child.kill()
+		}
+		return wire.Reply{}, nil
+	}
+	return wire.Reply{}, fmt.Errorf("%w: launcher knows no %q", sandbox.ErrInvalid, verb)
+}
+
+func (l *launcher) running() *initProcess {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.init
+}
+
+func (l *launcher) start(ctx context.Context, body json.RawMessage, files []*os.File) (wire.Reply, error) {
+	var call startCall
+	if err := decode(body, &call); err != nil {
+		fdwire.CloseAll(files)
+		return wire.Reply{}, err
+	}
+	set, err := call.Attached.detach(4, files)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	link, stdio := set[0], set[1:]
+	defer closeSet(stdio)
+	if err := l.build(ctx, call, link); err != nil {
+		return wire.Reply{}, errors.Join(err, l.tearDown())
+	}
+	reply, err := l.runInside(ctx, call.Spec.Process, stdio)
+	if err != nil {
+		return wire.Reply{}, errors.Join(err, l.tearDown())
+	}
+	go l.awaitApp(reply)
+	return wire.Reply{Body: reply}, nil
+}
+
+// build makes everything but the app: cgroup, init, mounts, network, walls.
+func (l *launcher) build(ctx context.Context, call startCall, link *os.File) (err error) {
+	spec := call.Spec
+	spec.Limits = withDefaults(spec.Limits)
+	group, err := newCgroup(call.StateDir, spec.ID, spec.Limits)
+	if err != nil {
+		return errors.Join(err, closeIf(link))
+	}
+	l.mu.Lock()
+	l.spec, l.state, l.group = spec, call.StateDir, group
+	l.mu.Unlock()
+	child, err := l.clone(group, spec.Image.IDBase)
+	if err != nil {
+		return errors.Join(err, closeIf(link))
+	}
+	l.mu.Lock()
+	l.init = child
+	l.mu.Unlock()
+	if err := connect(child, link); err != nil {
+		return err
+	}
+	if err := furnish(ctx, child, spec, call.StateDir); err != nil {
+		return err
+	}
+	var walls setupReply
+	_, err = child.peer.Call(ctx, verbSetup, setupCall{
+		Hostname: spec.Hostname, Files: spec.Image.Files, Dir: spec.Process.Dir, Memory: spec.Limits.Memory,
+	}, &walls)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.landlock = walls.Landlock
+	l.mu.Unlock()
+	return l.verify()
+}
+
+func closeIf(f *os.File) error {
+	if f == nil {
+		return nil
+	}
+	return f.Close()
+}
+
+// clone runs on the main thread, which lives as long as the launcher.
+func (l *launcher) clone(group *cgroup, idBase uint32) (child *initProcess, err error) {
+	done := make(chan struct{})
+	l.onMain <- func() {
+		child, err = cloneInit(group, idBase, os.Stderr)
+		close(done)
+	}
+	<-done
+	return child, err
+}
+
+// connect makes the network card. Without a link the app has a loopback only.
+func connect(child *initProcess, link *os.File) error {
+	tap, err := makeNetwork(child.pid())
+	if err != nil {
+		return errors.Join(err, closeIf(link))
+	}
+	defer tap.Close()
+	if link == nil {
+		return nil
+	}
+	return sendLink(link, tap)
+}
+
+// furnish passes every mount of the sandbox to init.
+func furnish(ctx context.Context, child *initProcess, spec sandbox.Spec, stateDir string) error {
+	ids, err := child.idsFile()
+	if err != nil {
+		return err
+	}
+	defer ids.Close()
+	if err := passLayers(ctx, child, spec.Image.Lower, ids); err != nil {
+		return err
+	}
+	if spec.Image.Upper != "" {
+		trees, err := upperTrees(spec.Image)
+		if err != nil {
+			return fmt.Errorf("writable layer: %w", err)
+		}
+		if err := pass(ctx, child, verbUpper, struct{}{}, trees); err != nil {
+			return err
+		}
+	}
+	for _, m := range spec.Mounts {
+		tree, err := mountTree(m, stateDir, spec.Image.IDBase, spec.Process.User)
+		if err != nil {
+			return err
+		}
+		if err := pass(ctx, child, verbMount, mountCall{Target: m.Target}, []*os.File{tree}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func passLayers(ctx context.Context, child *initProcess, layers []string, ids *os.File) error {
+	var batch []*os.File
+	for i, path := range layers {
+		tree, err := layerTree(path, ids)
+		if err != nil {
+			fdwire.CloseAll(batch)
+			return fmt.Errorf("layer %d: %w", i, err)
+		}
+		batch = append(batch, tree)
+		if len(batch) == fdwire.MaxFiles || i == len(layers)-1 {
+			if err := pass(ctx, child, verbLayers, struct{}{}, batch); err != nil {
+				return err
+			}
+			batch = nil
+		}
+	}
+	return nil
+}
+
+// pass sends files to init and closes ours.
+func pass(ctx context.Context, child *initProcess, verb string, body any, files []*os.File) error {
+	defer fdwire.CloseAll(files)
+	_, err := child.peer.Call(ctx, verb, body, nil, files...)
+	return err
+}

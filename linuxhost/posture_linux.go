@@ -1,0 +1,276 @@
+package linuxhost
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/consentry/consentry/sandbox"
+)
+
+// ErrWall is wrapped by errors about a required wall that does not stand.
+var ErrWall = errors.New("a required wall does not stand")
+
+// Names of the walls, as the user sees them.
+const (
+	wallUser       = "user namespace"
+	wallNamespaces = "namespaces"
+	wallRoot       = "own root"
+	wallNNP        = "no_new_privs"
+	wallCaps       = "capabilities"
+	wallSeccomp    = "seccomp"
+	wallCgroup     = "cgroup limits"
+	wallLandlock   = "Landlock"
+	wallRouter     = "router"
+	wallLSM        = "eBPF LSM"
+)
+
+// subject is what is known about one process of a sandbox, read from /proc.
+type subject struct {
+	pid    int
+	status map[string]string
+}
+
+func readSubject(pid int) (subject, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return subject{}, err
+	}
+	s := subject{pid: pid, status: map[string]string{}}
+	for line := range strings.Lines(string(raw)) {
+		if key, value, found := strings.Cut(line, ":"); found {
+			s.status[key] = strings.TrimSpace(value)
+		}
+	}
+	return s, nil
+}
+
+// verify is the last check before the app: no required wall may be missing.
+func (l *launcher) verify() error {
+	posture, err := l.posture()
+	if err != nil {
+		return err
+	}
+	for _, w := range posture.Walls {
+		if w.Required && !w.Stands {
+			return fmt.Errorf("%w: %s: %s", ErrWall, w.Name, w.Detail)
+		}
+	}
+	return nil
+}
+
+// posture looks at every process of the sandbox from outside.
+func (l *launcher) posture() (sandbox.Posture, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.init == nil || l.group == nil {
+		return sandbox.Posture{}, fmt.Errorf("%w: the app has ended", sandbox.ErrUnavailable)
+	}
+	all, err := l.subjects()
+	if err != nil {
+		return sandbox.Posture{}, err
+	}
+	limits, limited := l.group.standing(l.spec.Limits)
+	return sandbox.Posture{Host: hostName, Walls: []sandbox.Wall{
+		l.userWall(),
+		l.namespaceWall(all),
+		rootWall(l.init.pid()),
+		everywhere(all, wallNNP, "NoNewPrivs", "1"),
+		l.capabilityWall(all),
+		everywhere(all, wallSeccomp, "Seccomp", "2"),
+		{Name: wallCgroup, Required: true, Stands: limited && l.allInGroup(all), Detail: limits},
+		l.landlockWall(),
+		networkWall(l.init.pid()),
+		{Name: wallLSM, Detail: "verdicts by eBPF come with a later version; the mount namespace, Landlock and the router decide until then"},
+	}}, nil
+}
+
+// subjects are init and everything in the app's cgroup; a process that ends
+// meanwhile is none.
+func (l *launcher) subjects() ([]subject, error) {
+	pids := append([]int{l.init.pid()}, l.group.processes()...)
+	slices.Sort(pids)
+	var all []subject
+	for _, pid := range slices.Compact(pids) {
+		s, err := readSubject(pid)
+		if errors.Is(err, fs.ErrNotExist) || strings.HasPrefix(s.status["State"], "Z") {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("posture: %w", err)
+		}
+		all = append(all, s)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%w: the app has ended", sandbox.ErrUnavailable)
+	}
+	return all, nil
+}
+
+func everywhere(all []subject, wall, key, want string) sandbox.Wall {
+	w := sandbox.Wall{Name: wall, Required: true, Stands: true, Detail: fmt.Sprintf("%s=%s in all %d processes", key, want, len(all))}
+	for _, s := range all {
+		if s.status[key] != want {
+			w.Stands = false
+			w.Detail = fmt.Sprintf("%s=%q in process %d, want %s", key, s.status[key], s.pid, want)
+		}
+	}
+	return w
+}
+
+// userWall: the ids inside are the app's own ids outside, and no others.
+func (l *launcher) userWall() sandbox.Wall {
+	w := sandbox.Wall{Name: wallUser, Required: true}
+	want := []string{"0", strconv.FormatUint(uint64(l.spec.Image.IDBase), 10), strconv.Itoa(idRange)}
+	for _, file := range []string{"uid_map", "gid_map"} {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", l.init.pid(), file))
+		if got := strings.Fields(string(raw)); err != nil || !slices.Equal(got, want) {
+			w.Detail = fmt.Sprintf("%s is %v, want %v", file, got, want)
+			return w
+		}
+	}
+	w.Stands, w.Detail = true, fmt.Sprintf("ids 0 to %d are %s and up on the host", idRange-1, want[1])
+	return w
+}
+
+var namespaceFiles = []string{"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"}
+
+// namespaceWall: no process shares a namespace with the launcher, and all are
+// where init is, unless they went deeper.
+func (l *launcher) namespaceWall(all []subject) sandbox.Wall {
+	w := sandbox.Wall{Name: wallNamespaces, Required: true}
+	for _, s := range all {
+		for _, ns := range namespaceFiles {
+			ours, err := os.Readlink("/proc/self/ns/" + ns)
+			theirs, theirErr := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", s.pid, ns))
+			if errors.Is(theirErr, fs.ErrNotExist) {
+				continue // it has ended
+			}
+			if err != nil || theirErr != nil || ours == theirs {
+				w.Detail = fmt.Sprintf("%s namespace of process %d is %q, ours is %q", ns, s.pid, theirs, ours)
+				return w
+			}
+		}
+	}
+	w.Stands, w.Detail = true, strings.Join(namespaceFiles, " ")+": all its own"
+	return w
+}
+
+// rootWall: the root is our overlay, and no mount of the host's root is left.
+func rootWall(pid int) sandbox.Wall {
+	w := sandbox.Wall{Name: wallRoot, Required: true}
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", pid))
+	if err != nil {
+		w.Detail = err.Error()
+		return w
+	}
+	mounts := 0
+	for line := range strings.Lines(string(raw)) {
+		fields := strings.Fields(line)
+		_, kind, _ := strings.Cut(line, " - ")
+		if len(fields) < 5 {
+			continue
+		}
+		mounts++
+		if fields[4] == "/" && !strings.HasPrefix(kind, "overlay ") {
+			w.Detail = "the root is no overlay: " + strings.TrimSpace(line)
+			return w
+		}
+	}
+	w.Stands = mounts > 0
+	w.Detail = fmt.Sprintf("overlay, %d mounts in all", mounts)
+	return w
+}
+
+// capabilityWall: the app has none and can gain none; init has three.
+func (l *launcher) capabilityWall(all []subject) sandbox.Wall {
+	w := sandbox.Wall{Name: wallCaps, Required: true}
+	var kept uint64
+	for _, c := range initCapabilities {
+		kept |= 1 << c
+	}
+	for _, s := range all {
+		allowed := uint64(0)
+		if s.pid == l.init.pid() {
+			allowed = kept
+		}
+		for key, most := range map[string]uint64{"CapInh": 0, "CapPrm": allowed, "CapEff": allowed, "CapBnd": 0, "CapAmb": 0} {
+			has, err := strconv.ParseUint(s.status[key], 16, 64)
+			if err != nil || has&^most != 0 {
+				w.Detail = fmt.Sprintf("%s=%s in process %d", key, s.status[key], s.pid)
+				return w
+			}
+		}
+	}
+	w.Stands, w.Detail = true, fmt.Sprintf("none in %d processes, bounding set empty; init keeps SETUID, SETGID, KILL", len(all)-1)
+	return w
+}
+
+// allInGroup: every process is where the limits are.
+func (l *launcher) allInGroup(all []subject) bool {
+	for _, s := range all {
+		in, err := cgroupsOf(strconv.Itoa(s.pid))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return false
+		}
+		for _, h := range l.group.trees {
+			if in.of(h) != "/"+l.group.path {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (l *launcher) landlockWall() sandbox.Wall {
+	has := landlockABI()
+	w := sandbox.Wall{Name: wallLandlock, Required: has >= landlockScoped, Stands: l.landlock >= landlockScoped}
+	switch {
+	case w.Stands:
+		w.Detail = fmt.Sprintf("ABI %d: signals and abstract sockets end at the sandbox", l.landlock)
+	case has == 0:
+		w.Detail = "the kernel has no Landlock, or it is not in its lsm= list"
+	default:
+		w.Detail = fmt.Sprintf("ABI %d knows no scopes, they come with Linux 6.12", has)
+	}
+	return w
+}
+
+// networkWall: beside the loopback there is one card, and its other end is the
+// router's.
+func networkWall(pid int) sandbox.Wall {
+	w := sandbox.Wall{Name: wallRouter, Required: true}
+	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "net/dev"))
+	if err != nil {
+		w.Detail = err.Error()
+		return w
+	}
+	var cards []string
+	for line := range strings.Lines(string(raw)) {
+		if name, _, found := strings.Cut(line, ":"); found {
+			cards = append(cards, strings.TrimSpace(name))
+		}
+	}
+	for _, card := range cards {
+		if card != "lo" && card != sandbox.LinkDevice && !kernelTunnel(card) {
+			w.Detail = "an interface " + card + " that is not ours"
+			return w
+		}
+	}
+	w.Stands, w.Detail = true, "interfaces: "+strings.Join(cards, ", ")
+	return w
+}
+
+// kernelTunnel says whether the kernel makes an interface of that name, down
+// and without an address, in every new network namespace.
+func kernelTunnel(name string) bool {
+	return slices.Contains([]string{"tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0"}, name)
+}

@@ -1,0 +1,136 @@
+package linuxhost
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/sandbox"
+)
+
+// The calls between the three processes of a run.
+//
+//	agent                 launcher                  sandbox-init
+//	  | start + stdio, link  |                           |
+//	  | -------------------> | (cgroup, clone)           |
+//	  |                      | layers + ≤8 trees, again  |
+//	  |                      | upper + tree, upper, work |
+//	  |                      | mount + tree, again       |
+//	  |                      | ------------------------> |
+//	  |                      | setup                     |
+//	  |                      | ------------------------> | the steps, then the walls
+//	  |                      | (reads the walls back)    |
+//	  |                      | run + stdio               |
+//	  |                      | ------------------------> | the app
+//	  | <------------------- | <------------------------ | its number, + pty
+//	  | wait, signal, run …  | wait, signal, run …       |
+//	  | -------------------> | ------------------------> |
+//	  | resize, posture, kill|                           |
+//	  | -------------------> |                           |
+//
+// Either end's hang-up ends everything below it.
+const (
+	verbStart   = "start"
+	verbLayers  = "layers"
+	verbUpper   = "upper"
+	verbMount   = "mount"
+	verbSetup   = "setup"
+	verbRun     = "run"
+	verbWait    = "wait"
+	verbSignal  = "signal"
+	verbResize  = "resize"
+	verbPosture = "posture"
+	verbKill    = "kill"
+)
+
+// appProcess is the number of the app's first process; init counts from it.
+const appProcess = 1
+
+type startCall struct {
+	Spec     sandbox.Spec `json:"spec"`
+	StateDir string       `json:"stateDir"`
+	Attached attached     `json:"attached"` // link, then stdio
+}
+
+type setupCall struct {
+	Hostname string            `json:"hostname"`
+	Files    map[string]string `json:"files"`
+	Dir      string            `json:"dir"`
+	Memory   int64             `json:"memory"` // bytes that a tmpfs may take
+}
+
+type mountCall struct {
+	Target string `json:"target"`
+}
+
+type setupReply struct {
+	Landlock int `json:"landlock"` // ABI, 0 where the kernel has none
+}
+
+type runCall struct {
+	Process  sandbox.Process `json:"process"`
+	Attached attached        `json:"attached"`
+}
+
+type runReply struct {
+	Number int           `json:"number"`
+	PID    int           `json:"pid"`              // inside
+	Failed *sandbox.Exit `json:"failed,omitempty"` // it was never started
+	Text   string        `json:"text,omitempty"`
+}
+
+type processCall struct {
+	Number int                `json:"number"`
+	Signal sandbox.Signal     `json:"signal,omitempty"`
+	Size   sandbox.WindowSize `json:"size"`
+}
+
+// attached says which of several optional files came with a message.
+type attached []bool
+
+// attach returns the files that are there.
+func attach(files ...*os.File) (attached, []*os.File) {
+	mask := make(attached, len(files))
+	var present []*os.File
+	for i, f := range files {
+		if f != nil {
+			mask[i] = true
+			present = append(present, f)
+		}
+	}
+	return mask, present
+}
+
+// detach puts files back in their places; it takes them over on error too.
+func (a attached) detach(want int, files []*os.File) ([]*os.File, error) {
+	out := make([]*os.File, want)
+	next := 0
+	for i, there := range a {
+		if there && i < want && next < len(files) {
+			out[i] = files[next]
+			next++
+		}
+	}
+	if len(a) != want || next != len(files) {
+		fdwire.CloseAll(files)
+		return nil, fmt.Errorf("%w: message came with %d files for %d places", sandbox.ErrInvalid, len(files), len(a))
+	}
+	return out, nil
+}
+
+func decode(body json.RawMessage, into any) error {
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("%w: %w", sandbox.ErrInvalid, err)
+	}
+	return nil
+}
+
+// closeSet closes the files that are there.
+func closeSet(files []*os.File) {
+	for _, f := range files {
+		if f != nil {
+			f.Close()
+		}
+	}
+}

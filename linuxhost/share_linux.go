@@ -1,0 +1,90 @@
+package linuxhost
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/consentry/consentry/sandbox"
+)
+
+// neverShared are places of the host that hold sockets, devices or the kernel's
+// own files. A share may neither lie in one nor contain one.
+var neverShared = []string{"/proc", "/sys", "/dev", "/run", "/var/run", "/tmp/.X11-unix", "/boot"}
+
+// neverTargets are places inside that belong to the sandbox.
+var neverTargets = []string{"/proc", "/sys", "/dev"}
+
+// checkMount says why m must not be mounted.
+func checkMount(m sandbox.Mount, stateDir string) error {
+	if !filepath.IsAbs(m.Target) || filepath.Clean(m.Target) != m.Target || m.Target == "/" {
+		return fmt.Errorf("%w: target %q of a mount must be absolute, clean and not the root", sandbox.ErrInvalid, m.Target)
+	}
+	for _, place := range neverTargets {
+		if within(m.Target, place) {
+			return fmt.Errorf("%w: nothing is mounted in %s of an app", sandbox.ErrInvalid, place)
+		}
+	}
+	source := filepath.Clean(m.Source)
+	if !filepath.IsAbs(source) {
+		return fmt.Errorf("%w: source %q of a mount is not absolute", sandbox.ErrInvalid, m.Source)
+	}
+	if m.Volume {
+		return nil // ours, below the state directory
+	}
+	for _, place := range append([]string{stateDir}, neverShared...) {
+		if place != "" && (within(source, place) || within(place, source)) {
+			return fmt.Errorf("%w: %s cannot be shared: it overlaps %s; share a folder of your own files", sandbox.ErrInvalid, source, place)
+		}
+	}
+	return nil
+}
+
+// within says whether path is dir or lies below it; both are clean.
+func within(path, dir string) bool {
+	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(filepath.Clean(dir), "/")+"/")
+}
+
+// mountTree makes the detached mount of a share or a volume.
+func mountTree(m sandbox.Mount, stateDir string, idBase uint32, user sandbox.User) (*os.File, error) {
+	if err := checkMount(m, stateDir); err != nil {
+		return nil, err
+	}
+	dir, err := openDir(m.Source)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+		return nil, fmt.Errorf("%s: %w", m.Source, err)
+	}
+	uid, gid := idBase+user.UID, idBase+user.GID
+	attributes := uint64(0)
+	if m.ReadOnly {
+		attributes = unix.MOUNT_ATTR_RDONLY
+	}
+	if m.Volume {
+		return volumeTree(m.Source, dir, st, idBase, uid, gid, attributes)
+	}
+	ids, err := idsOf(st.Uid, st.Gid, uid, gid)
+	if err != nil {
+		return nil, err
+	}
+	defer ids.Close()
+	return treeOf(m.Source, attributes, ids)
+}
+
+// volumeTree gives a volume that is not the app's yet to the app's user. What
+// lies in it keeps its owner: it was written by the app.
+func volumeTree(path string, dir *os.File, st unix.Stat_t, idBase, uid, gid uint32, attributes uint64) (*os.File, error) {
+	if st.Uid < idBase || st.Uid-idBase >= idRange {
+		if err := unix.Fchownat(int(dir.Fd()), "", int(uid), int(gid), unix.AT_EMPTY_PATH); err != nil {
+			return nil, fmt.Errorf("owner of volume %s: %w", path, err)
+		}
+	}
+	return treeOf(path, attributes, nil)
+}

@@ -1,0 +1,238 @@
+package linuxhost
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// builder carries what the steps of a sandbox share.
+type builder struct {
+	call   setupCall
+	layers []*os.File
+	upper  []*os.File
+	mounts []target
+
+	devices  map[string]*os.File // detached mounts of the host's harmless devices
+	root     *rootFS             // the app's file system, before it is the root
+	landlock int
+}
+
+// step is one line of the set-up; an error bears its name.
+type step struct {
+	name string
+	do   func(*builder) error
+}
+
+// steps build a sandbox, in this order. Up to "pivot" nothing of the app has
+// run, and nothing of the image was executed; after "seccomp" nothing more can
+// be mounted, by anybody inside.
+var steps = []step{
+	{"private mounts", (*builder).privateMounts},
+	{"take devices", (*builder).takeDevices},
+	{"scaffold", (*builder).scaffold},
+	{"layers", (*builder).moveLayers},
+	{"writable layer", (*builder).moveUpper},
+	{"overlay", (*builder).overlay},
+	{"proc", (*builder).mountProc},
+	{"sys", (*builder).mountSys},
+	{"dev", (*builder).mountDev},
+	{"mask", (*builder).maskPaths},
+	{"shares and volumes", (*builder).moveMounts},
+	{"files", (*builder).writeFiles},
+	{"working directory", (*builder).makeDir},
+	{"host name", (*builder).setHostname},
+	{"pivot", (*builder).pivot},
+	{"standard streams", (*builder).nullStreams},
+	{"no file of the host", (*builder).noHostFiles},
+	{"limits", (*builder).setRlimits},
+	{"capabilities", (*builder).dropCapabilities},
+	{"landlock", (*builder).restrictScopes},
+	{"not dumpable", (*builder).notDumpable},
+	{"seccomp", (*builder).seccomp},
+}
+
+// scaffoldDir is where the parts are put together: a directory that every
+// system has, hidden below a tmpfs of ours that nobody else sees.
+const scaffoldDir = "/tmp"
+
+const safeMount = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+
+func (b *builder) privateMounts() error {
+	return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+}
+
+// deviceNames are the devices an app gets: none of them is the machine's.
+var deviceNames = []string{"null", "zero", "full", "random", "urandom", "tty"}
+
+func (b *builder) takeDevices() error {
+	b.devices = map[string]*os.File{}
+	for _, name := range deviceNames {
+		fd, err := unix.OpenTree(unix.AT_FDCWD, "/dev/"+name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+		if err != nil {
+			return fmt.Errorf("/dev/%s: %w", name, err)
+		}
+		b.devices[name] = os.NewFile(uintptr(fd), name)
+	}
+	return nil
+}
+
+func (b *builder) scaffold() error {
+	if err := unix.Mount("scaffold", scaffoldDir, "tmpfs", safeMount, "mode=0700,size=16m"); err != nil {
+		return err
+	}
+	if err := unix.Chdir(scaffoldDir); err != nil {
+		return err
+	}
+	for _, dir := range []string{"l", "u", "root"} {
+		if err := unix.Mkdir(dir, 0o700); err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+// attachTo moves a detached mount to a path below the scaffold and closes it.
+func attachTo(tree *os.File, path string) error {
+	err := unix.MoveMount(int(tree.Fd()), "", unix.AT_FDCWD, path, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	return errors.Join(err, tree.Close())
+}
+
+func (b *builder) moveLayers() error {
+	if len(b.layers) == 0 {
+		return errors.New("the image has no layer")
+	}
+	for n, tree := range b.layers {
+		dir := "l/" + strconv.Itoa(n)
+		if err := unix.Mkdir(dir, 0o700); err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
+		}
+		if err := attachTo(tree, dir); err != nil {
+			return fmt.Errorf("layer %d: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// moveUpper attaches the mount of the writable layer, or makes one in memory.
+func (b *builder) moveUpper() error {
+	if b.upper == nil {
+		options := "mode=0700,size=" + strconv.FormatInt(b.call.Memory, 10)
+		if err := unix.Mount("upper", "u", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
+			return err
+		}
+		return errors.Join(unix.Mkdir("u/upper", 0o755), unix.Mkdir("u/work", 0o755))
+	}
+	if len(b.upper) != 3 {
+		return fmt.Errorf("came as %d files", len(b.upper))
+	}
+	return attachTo(b.upper[0], "u")
+}
+
+func (b *builder) overlay() error {
+	upper, work := "u/upper", "u/work"
+	if b.upper != nil { // the folders above may bar us: name them by descriptor
+		upper, work = procFD(b.upper[1]), procFD(b.upper[2])
+		defer closeSet(b.upper[1:])
+	}
+	var lower []string
+	for n := range b.layers {
+		lower = append(lower, "l/"+strconv.Itoa(n))
+	}
+	slices.Reverse(lower) // overlayfs wants the topmost first
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,userxattr", strings.Join(lower, ":"), upper, work)
+	if len(options) >= os.Getpagesize() {
+		return fmt.Errorf("%d layers are more than mount takes", len(lower))
+	}
+	if err := unix.Mount("overlay", "root", "overlay", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
+		return fmt.Errorf("mount %s: %w", options, err)
+	}
+	root, err := openRoot("root")
+	b.root = root
+	return err
+}
+
+func procFD(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) }
+
+// moveMounts attaches shares and volumes, outer ones first.
+func (b *builder) moveMounts() error {
+	slices.SortStableFunc(b.mounts, func(x, y target) int { return len(x.path) - len(y.path) })
+	for _, m := range b.mounts {
+		if err := b.moveInside(m); err != nil {
+			return fmt.Errorf("%s: %w", m.path, err)
+		}
+	}
+	return nil
+}
+
+func (b *builder) moveInside(m target) error {
+	defer m.tree.Close()
+	if err := b.root.mkdirAll(m.path); err != nil {
+		return err
+	}
+	dir, err := b.root.openDir(m.path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(int(dir.Fd()), &fs); err != nil {
+		return err
+	}
+	if fs.Type == unix.PROC_SUPER_MAGIC || fs.Type == unix.SYSFS_MAGIC {
+		return errors.New("leads into /proc or /sys through a link of the image")
+	}
+	return unix.MoveMount(int(m.tree.Fd()), "", int(dir.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+}
+
+// writeFiles writes ours over the image's, in the writable layer.
+func (b *builder) writeFiles() error {
+	for name, text := range b.call.Files {
+		if err := b.root.mkdirAll(path.Dir(name)); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if err := b.root.replace(name, text); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// makeDir makes the working directory when the image has none, as docker does.
+func (b *builder) makeDir() error {
+	if b.call.Dir == "" {
+		return nil
+	}
+	return b.root.mkdirAll(b.call.Dir)
+}
+
+func (b *builder) setHostname() error {
+	if b.call.Hostname == "" {
+		return nil
+	}
+	return unix.Sethostname([]byte(b.call.Hostname))
+}
+
+// pivot makes the app's file system the root of this namespace and lets go of
+// the host's.
+func (b *builder) pivot() error {
+	if err := b.root.chdir(); err != nil {
+		return err
+	}
+	if err := unix.PivotRoot(".", "."); err != nil { // the old root now lies over the new one …
+		return err
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil { // … and goes
+		return fmt.Errorf("detach the old root: %w", err)
+	}
+	if err := unix.Chdir("/"); err != nil {
+		return err
+	}
+	return b.root.close()
+}

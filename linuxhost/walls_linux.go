@@ -1,0 +1,187 @@
+package linuxhost
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"github.com/landlock-lsm/go-landlock/landlock"
+	landlocksys "github.com/landlock-lsm/go-landlock/landlock/syscall"
+	"golang.org/x/sys/unix"
+	"kernel.org/pub/linux/libs/security/libcap/psx"
+
+	"github.com/consentry/consentry/linuxhost/seccomp"
+)
+
+// nullStreams points init's own streams at the sandbox's /dev/null: until here
+// standard error was the launcher's.
+func (b *builder) nullStreams() error {
+	fd, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	for stream := range 3 {
+		if err := unix.Dup3(fd, stream, 0); err != nil {
+			return errors.Join(err, unix.Close(fd))
+		}
+	}
+	return unix.Close(fd)
+}
+
+// noHostFiles proves that init holds nothing but its wire and what the Go run
+// time waits with: a directory of the host left open would be a way back
+// (CVE-2024-21626).
+func (b *builder) noHostFiles() error {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	sockets := 0
+	for _, entry := range entries {
+		what, err := os.Readlink(filepath.Join("/proc/self/fd", entry.Name()))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // the descriptor that read the directory
+		}
+		if err != nil {
+			return err
+		}
+		fd, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			return err
+		}
+		switch {
+		case fd <= 2 && what == "/dev/null":
+		case what == "anon_inode:[eventpoll]" || what == "anon_inode:[eventfd]":
+		case strings.HasPrefix(what, "socket:"):
+			sockets++
+		default:
+			return fmt.Errorf("descriptor %d is open on %s", fd, what)
+		}
+	}
+	if sockets != 1 {
+		return fmt.Errorf("%d sockets are open, want the one wire", sockets)
+	}
+	return nil
+}
+
+const maxOpenFiles = 1 << 20
+
+// setRlimits goes through package syscall: the run time restores for children
+// what it changed by itself.
+func (b *builder) setRlimits() error {
+	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
+		return fmt.Errorf("core: %w", err)
+	}
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return fmt.Errorf("open files: %w", err)
+	}
+	files.Max = min(files.Max, maxOpenFiles)
+	files.Cur = files.Max
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return fmt.Errorf("open files: %w", err)
+	}
+	return nil
+}
+
+// initCapabilities are what init keeps: to start processes as the image's user
+// and to signal them. Nobody can inherit them: the bounding set is empty.
+var initCapabilities = []uint{unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_KILL}
+
+// maxCapability bounds the walk over capabilities; the kernel ends it earlier.
+const maxCapability = 63
+
+func (b *builder) dropCapabilities() error {
+	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
+		return fmt.Errorf("no_new_privs: %w", err)
+	}
+	if err := dropBoundingSet(); err != nil {
+		return err
+	}
+	return setCapabilities(initCapabilities)
+}
+
+// dropBoundingSet empties the bounding and the ambient set, so that no exec
+// gives anything back.
+func dropBoundingSet() error {
+	for c := range uintptr(maxCapability) {
+		err := onAllThreads(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0)
+		if errors.Is(err, unix.EINVAL) && c > unix.CAP_CHECKPOINT_RESTORE {
+			break // the kernel has no more
+		}
+		if err != nil && !errors.Is(err, unix.EINVAL) {
+			return fmt.Errorf("bounding set, capability %d: %w", c, err)
+		}
+	}
+	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0); err != nil {
+		return fmt.Errorf("ambient set: %w", err)
+	}
+	return nil
+}
+
+// setCapabilities leaves every thread with keep, permitted and effective.
+func setCapabilities(keep []uint) error {
+	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	sets := new([2]unix.CapUserData)
+	var held runtime.Pinner // the pointers pass through code the collector cannot see into
+	held.Pin(header)
+	held.Pin(sets)
+	defer held.Unpin()
+	for _, c := range keep {
+		sets[c/32].Permitted |= 1 << (c % 32)
+		sets[c/32].Effective |= 1 << (c % 32)
+	}
+	err := onAllThreads(unix.SYS_CAPSET, uintptr(unsafe.Pointer(header)), uintptr(unsafe.Pointer(sets)), 0)
+	if err != nil {
+		return fmt.Errorf("capset: %w", err)
+	}
+	return nil
+}
+
+// onAllThreads runs a call on every thread of the process: capabilities and
+// no_new_privs belong to threads, and Go moves work between them.
+func onAllThreads(call, a, b, c uintptr) error {
+	if _, _, errno := psx.Syscall6(call, a, b, c, 0, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// landlockScoped is the first ABI that can keep signals and abstract sockets
+// inside.
+const landlockScoped = 6
+
+// landlockABI is 0 where the kernel has no Landlock.
+func landlockABI() int {
+	version, err := landlocksys.LandlockGetABIVersion()
+	if err != nil {
+		return 0
+	}
+	return version
+}
+
+// restrictScopes keeps signals and abstract sockets within the sandbox, a
+// second time after the namespaces.
+func (b *builder) restrictScopes() error {
+	abi := landlockABI()
+	if abi < landlockScoped {
+		return nil // Posture says so
+	}
+	if err := landlock.V6.RestrictScoped(); err != nil {
+		return err
+	}
+	b.landlock = abi
+	return nil
+}
+
+func (b *builder) notDumpable() error {
+	return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+}
+
+func (b *builder) seccomp() error { return seccomp.Install(seccomp.App()) }
