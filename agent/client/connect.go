@@ -19,7 +19,7 @@ const (
 	pollEvery    = 15 * time.Millisecond
 	// lateGrace is how long an agent that ended may be covered by another one,
 	// which won the race for the lock.
-	lateGrace = 2 * time.Second
+	lateGrace = time.Second
 )
 
 // Starter starts an agent for p in the background. The channel gives its end
@@ -79,11 +79,6 @@ func (c *Client) startAgent(ctx context.Context, start Starter) (api.Version, er
 
 // waitForOther waits for the agent that won the race for the lock.
 func (c *Client) waitForOther(ctx context.Context) (api.Version, bool) {
-	lock, err := ipc.Lock(c.paths)
-	if err == nil { // nobody holds it: there is no other agent
-		_ = lock.Close()
-		return api.Version{}, false
-	}
 	for until := time.Now().Add(lateGrace); time.Now().Before(until) && ctx.Err() == nil; time.Sleep(pollEvery) {
 		if version, err := c.Version(ctx); err == nil {
 			return version, true
@@ -100,25 +95,20 @@ func startFailed(p ipc.Paths, mark int64, what string) error {
 	return &Advice{Err: errors.New(text), Text: "its whole log is " + p.Log() + "; consentry agent --foreground shows it live"}
 }
 
-// mismatch explains an agent that speaks another version of the API.
+// mismatch explains an agent that speaks another version of the API: err is its
+// refusal, or v its own words.
 func mismatch(err error, v api.Version) error {
+	if err == nil {
+		return &Advice{
+			Err:  fmt.Errorf("the running agent (version %s) speaks API version %q, this consentry %q", v.Version, v.API, api.APIVersion),
+			Text: fmt.Sprintf("end it with: kill %d, then try again: this consentry starts its own", v.PID),
+		}
+	}
 	var fault *api.Error
-	if err != nil && !(errors.As(err, &fault) && fault.Code == "api-version") {
-		return err
+	if errors.As(err, &fault) && fault.Code == "api-version" && fault.Hint == "" {
+		return &Advice{Err: err, Text: "end the running agent, then try again: this consentry starts its own"}
 	}
-	running := "the running agent"
-	end := "end the running agent"
-	if v.Version != "" {
-		running = fmt.Sprintf("the running agent (version %s) speaks API version %q", v.Version, v.API)
-		end = fmt.Sprintf("end it with: kill %d", v.PID)
-	} else {
-		running += " does not speak API version " + api.APIVersion + ": " + err.Error()
-		return &Advice{Err: errors.New(running), Text: end + ", then try again: this consentry starts its own"}
-	}
-	return &Advice{
-		Err:  fmt.Errorf("%s, this consentry speaks %q", running, api.APIVersion),
-		Text: end + ", then try again: this consentry starts its own",
-	}
+	return err
 }
 
 func logSize(p ipc.Paths) int64 {

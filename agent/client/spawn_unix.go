@@ -23,6 +23,9 @@ func Spawn(exe string, args ...string) Starter {
 		defer log.Close()                 //nolint:errcheck // the agent has its own
 		cmd := exec.Command(exe, args...) //nolint:noctx // it outlives every context of ours
 		cmd.Dir = "/"
+		if os.Getenv(ipc.HomeEnv) != "" { // it may be relative to the folder we are in
+			cmd.Env = append(os.Environ(), ipc.HomeEnv+"="+p.Data)
+		}
 		cmd.Stdout, cmd.Stderr = log, log
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		if err := cmd.Start(); err != nil {
