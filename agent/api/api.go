@@ -26,9 +26,10 @@
 //	GET    /v1/requests                    []Prompt
 //	POST   /v1/requests/ID                 AnswerRequest
 //	GET    /v1/grants?app=APP              []Grant
+//	POST   /v1/grants                      Grant → Grant: a rule without a prompt (see Grant)
 //	DELETE /v1/grants/ID                   []Grant, those revoked; ID "app:APP" or "all" for many
 //	GET    /v1/why?app=APP&target=TARGET   Why
-//	GET    /v1/log?follow=1&…              NDJSON of LedgerLine
+//	GET    /v1/log?follow=1&since=TIME&app=APP&kind=KIND   NDJSON of LedgerLine; TIME is RFC 3339
 //	GET    /v1/log/verify                  Verified
 //
 // REF is the id of a run, a unique prefix of it, or its name.
@@ -66,6 +67,13 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Message }
+
+// Codes of Error on which clients branch: how docker's exit codes 127 and 126
+// come about.
+const (
+	CodeCommandNotFound      = "command-not-found"
+	CodeCommandNotExecutable = "command-not-executable"
+)
 
 // RunRequest starts an app.
 type RunRequest struct {
@@ -257,7 +265,9 @@ type AnswerRequest struct {
 	By       string        `json:"by"`
 }
 
-// Grant is a rule, allowing or denying.
+// Grant is a rule, allowing or denying. In POST /v1/grants the client sets App
+// (name, digest, or the id or name of a run), Kind, Target, Verdict, Lifetime
+// ("run", "time" or "always"), Expires with "time", and By.
 type Grant struct {
 	ID       string    `json:"id"`
 	App      string    `json:"app"` // name

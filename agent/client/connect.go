@@ -1,0 +1,145 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/agent/ipc"
+)
+
+// The times of starting an agent.
+const (
+	startTimeout = 5 * time.Second
+	pollEvery    = 15 * time.Millisecond
+	// lateGrace is how long an agent that ended may be covered by another one,
+	// which won the race for the lock.
+	lateGrace = time.Second
+)
+
+// Starter starts an agent for p in the background. The channel gives its end
+// if it ends while somebody waits.
+type Starter func(p ipc.Paths) (ended <-chan error, err error)
+
+// Connect returns a client of the agent at p and starts it if nobody answers.
+// A nil start never starts one.
+func Connect(ctx context.Context, p ipc.Paths, start Starter) (*Client, error) {
+	c := New(p)
+	version, err := c.Version(ctx)
+	if errors.Is(err, ErrNotRunning) && start != nil {
+		version, err = c.startAgent(ctx, start)
+	}
+	if err != nil {
+		c.Close()
+		return nil, mismatch(err, api.Version{})
+	}
+	if version.API != api.APIVersion {
+		c.Close()
+		return nil, mismatch(nil, version)
+	}
+	return c, nil
+}
+
+// startAgent starts the agent and waits until it answers. Several callers may
+// do so at once: the agents settle by their lock which of them stays.
+func (c *Client) startAgent(ctx context.Context, start Starter) (api.Version, error) {
+	if err := ipc.MakeRuntime(c.paths); err != nil {
+		return api.Version{}, &Advice{Err: err, Text: "set " + ipc.HomeEnv + " to a folder of your own"}
+	}
+	mark := logSize(c.paths)
+	ended, err := start(c.paths)
+	if err != nil {
+		return api.Version{}, fmt.Errorf("start the agent: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		version, err := c.Version(ctx)
+		if err == nil || !errors.Is(err, ErrNotRunning) && ctx.Err() == nil {
+			return version, err
+		}
+		select {
+		case <-ctx.Done():
+			return api.Version{}, startFailed(c.paths, mark, fmt.Sprintf("does not answer after %v", startTimeout))
+		case reason := <-ended:
+			ended = nil
+			if version, ok := c.waitForOther(ctx); ok {
+				return version, nil
+			}
+			return api.Version{}, startFailed(c.paths, mark, fmt.Sprintf("ended at once (%v)", reason))
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+// waitForOther waits for the agent that won the race for the lock.
+func (c *Client) waitForOther(ctx context.Context) (api.Version, bool) {
+	for until := time.Now().Add(lateGrace); time.Now().Before(until) && ctx.Err() == nil; time.Sleep(pollEvery) {
+		if version, err := c.Version(ctx); err == nil {
+			return version, true
+		}
+	}
+	return api.Version{}, false
+}
+
+func startFailed(p ipc.Paths, mark int64, what string) error {
+	text := "the agent " + what
+	if tail := logTail(p, mark); tail != "" {
+		text += "; its last lines:\n" + tail
+	}
+	return &Advice{Err: errors.New(text), Text: "its whole log is " + p.Log() + "; consentry agent --foreground shows it live"}
+}
+
+// mismatch explains an agent that speaks another version of the API: err is its
+// refusal, or v its own words.
+func mismatch(err error, v api.Version) error {
+	if err == nil {
+		return &Advice{
+			Err:  fmt.Errorf("the running agent (version %s) speaks API version %q, this consentry %q", v.Version, v.API, api.APIVersion),
+			Text: fmt.Sprintf("end it with: kill %d, then try again: this consentry starts its own", v.PID),
+		}
+	}
+	var fault *api.Error
+	if errors.As(err, &fault) && fault.Code == "api-version" && fault.Hint == "" {
+		return &Advice{Err: err, Text: "end the running agent, then try again: this consentry starts its own"}
+	}
+	return err
+}
+
+func logSize(p ipc.Paths) int64 {
+	info, err := os.Stat(p.Log())
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// The part of the log that an error shows.
+const (
+	tailBytes = 4 << 10
+	tailLines = 8
+)
+
+// logTail is the end of what was logged since mark, indented.
+func logTail(p ipc.Paths, mark int64) string {
+	f, err := os.Open(p.Log())
+	if err != nil {
+		return ""
+	}
+	defer f.Close() //nolint:errcheck // only read
+	if size, err := f.Seek(0, io.SeekEnd); err == nil {
+		_, _ = f.Seek(max(mark, size-tailBytes), io.SeekStart)
+	}
+	raw, _ := io.ReadAll(io.LimitReader(f, tailBytes))
+	text := strings.TrimSpace(string(raw))
+	if text == "" {
+		return ""
+	}
+	all := strings.Split(text, "\n")
+	return "  " + strings.Join(all[max(0, len(all)-tailLines):], "\n  ")
+}

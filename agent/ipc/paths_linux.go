@@ -1,0 +1,6 @@
+package ipc
+
+// maxSocketPath is sun_path without its final NUL, in bytes.
+const maxSocketPath = 107
+
+func systemPaths(u User) (Paths, error) { return LinuxPaths(u) }

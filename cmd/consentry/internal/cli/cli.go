@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/consentry/consentry/agent/client"
+	"github.com/consentry/consentry/agent/ipc"
+)
+
+// Version is set by the build: -ldflags "-X …/cli.Version=1.2.3".
+var Version = "dev"
+
+// Streams are the three of a process.
+type Streams struct{ In, Out, Err *os.File }
+
+// Options are what the program gives to its command line.
+type Options struct {
+	Version string
+	// RunAgent serves the local API until ctx ends. home is "" or the value of
+	// CONSENTRY_HOME, for ipc.Find. Nil: this program has no agent in it.
+	RunAgent func(ctx context.Context, home string, log *slog.Logger) error
+	Now      func() time.Time // nil: time.Now
+	// OpenTerminal opens the terminal that questions are put on when it is not
+	// our input. Nil: the one this process belongs to.
+	OpenTerminal func() (*os.File, error)
+}
+
+// Exit codes of our own.
+const (
+	exitFault          = 1
+	exitOwn            = 125 // of commands that pass an app's code on
+	exitNotExecutable  = 126
+	exitNotFound       = 127
+	exitBrokenPipe     = 141
+	exitInterrupted    = 130
+	suggestionDistance = 2
+)
+
+// cli is what every command shares.
+type cli struct {
+	Streams
+	Options
+	out, err style
+	quiet    bool
+}
+
+// Main runs one command line and returns the exit code of the process.
+func Main(args []string, s Streams, o Options) int {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Version == "" {
+		o.Version = Version
+	}
+	c := &cli{Streams: s, Options: o, out: styleOf(s.Out, os.Getenv), err: styleOf(s.Err, os.Getenv)}
+	root := c.root()
+	root.SetArgs(args[1:])
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	return c.finish(root.ExecuteContextC(context.Background()))
+}
+
+// root is the tree of commands.
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "consentry",
+		Short: "Run other people's programs without trusting them",
+		Long: `Consentry runs OCI images and WebAssembly modules with no network, no files and
+no data of yours, and asks you before anything gets out.`,
+		Example: `  consentry run -it docker.io/library/python:3
+  consentry run -p 8080 ./page.tar
+  consentry requests
+  consentry allow 7f3a --for 1h
+  consentry grants`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          c.unknownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Version:       c.Version,
+	}
+	root.SetVersionTemplate("consentry {{.Version}}\n")
+	root.SetFlagErrorFunc(flagError)
+	root.SuggestionsMinimumDistance = suggestionDistance
+	root.AddGroup(
+		&cobra.Group{ID: groupApps, Title: "Apps:"},
+		&cobra.Group{ID: groupImages, Title: "Images:"},
+		&cobra.Group{ID: groupConsent, Title: "What apps may do:"},
+		&cobra.Group{ID: groupSelf, Title: "Consentry itself:"},
+	)
+	root.AddCommand(
+		c.runCommand(), c.psCommand(), c.stopCommand(), c.killCommand(), c.startCommand(), c.attachCommand(),
+		c.logsCommand(), c.execCommand(), c.inspectCommand(), c.rmCommand(),
+		c.imagesCommand(), c.pullCommand(), c.rmiCommand(), c.pruneCommand(),
+		c.requestsCommand(), c.answerCommand(allowWords), c.answerCommand(denyWords),
+		c.grantsCommand(), c.revokeCommand(), c.ledgerCommand(), c.whyCommand(),
+		c.doctorCommand(), c.versionCommand(), c.agentCommand(),
+	)
+	root.SetHelpCommandGroupID(groupSelf)
+	root.SetCompletionCommandGroupID(groupSelf)
+	return root
+}
+
+const (
+	groupApps    = "apps"
+	groupImages  = "images"
+	groupConsent = "consent"
+	groupSelf    = "self"
+)
+
+// connect returns a client of the agent, which is started if need be.
+func (c *cli) connect(ctx context.Context) (*client.Client, error) {
+	p, err := c.paths()
+	if err != nil {
+		return nil, err
+	}
+	return client.Connect(ctx, p, c.starter())
+}
+
+func (c *cli) paths() (ipc.Paths, error) {
+	p, err := ipc.Find(os.Getenv(ipc.HomeEnv))
+	if err != nil {
+		return p, hinted("use a short, absolute path, such as "+ipc.HomeEnv+"=/tmp/consentry", err)
+	}
+	return p, nil
+}
+
+// starter starts this same program as the agent; nil if it has none in it.
+func (c *cli) starter() client.Starter {
+	if c.RunAgent == nil {
+		return nil
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return func(ipc.Paths) (<-chan error, error) { return nil, err }
+	}
+	return client.Spawn(exe, "agent", "--foreground")
+}
+
+// finish prints the error of a command and names the exit code.
+func (c *cli) finish(cmd *cobra.Command, err error) int {
+	var end exitCode
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &end):
+		return int(end)
+	}
+	c.complain(err)
+	if cmd != nil && cmd.Annotations[passesCode] != "" {
+		return ownCode(err)
+	}
+	return exitFault
+}
+
+// complain prints an error and what to do about it.
+func (c *cli) complain(err error) {
+	fmt.Fprintf(c.Err, "%s %s\n", c.err.red("consentry:"), plainLines(err.Error()))
+	if hint := client.Hint(err); hint != "" {
+		fmt.Fprintf(c.Err, "%s %s\n", c.err.bold("hint:"), plainLines(hint))
+	}
+}
+
+// unknownCommand refuses words that are no command and names the nearest one.
+func (c *cli) unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "consentry --help lists the commands"
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean: consentry " + strings.Join(near, ", consentry ") + "?"
+	}
+	return hinted(hint, fmt.Errorf("unknown command %q", args[0]))
+}

@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/consentry/consentry/agent/api"
+)
+
+// ago is how long something is past, as a person would say it.
+func ago(now, then time.Time) string {
+	if then.IsZero() {
+		return "never"
+	}
+	if d := now.Sub(then); d >= 0 {
+		return span(d) + " ago"
+	}
+	return "in " + span(then.Sub(now))
+}
+
+// span is a length of time in its largest unit.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	for _, unit := range []struct {
+		size time.Duration
+		name string
+	}{{365 * day, "year"}, {30 * day, "month"}, {7 * day, "week"}, {day, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
+		if n := int(d / unit.size); n >= 1 {
+			return plural(n, unit.name)
+		}
+	}
+	return "less than a second"
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}
+
+// size is a number of bytes in decimal units, as docker prints it.
+func size(n int64) string {
+	units := []string{"B", "kB", "MB", "GB", "TB", "PB"}
+	v, i := float64(n), 0
+	for ; v >= 999.5 && i < len(units)-1; i++ {
+		v /= 1000
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64) + units[i]
+}
+
+func shortID(id string) string { return id[:min(12, len(id))] }
+
+// shortDigest is "sha256:" and twelve digits.
+func shortDigest(digest string) string {
+	algorithm, hex, found := strings.Cut(digest, ":")
+	if !found {
+		return shortID(digest)
+	}
+	return algorithm + ":" + shortID(hex)
+}
+
+// status is the state of a run as docker's ps has it.
+func status(r api.Run, now time.Time) string {
+	switch r.State {
+	case api.Running:
+		return "Up " + span(now.Sub(r.Started))
+	case api.Exited:
+		code := 0
+		if r.Exit != nil {
+			code = r.Exit.Code
+		}
+		return fmt.Sprintf("Exited (%d) %s", code, ago(now, r.Ended))
+	case api.Failed:
+		return "Failed " + ago(now, r.Ended)
+	}
+	return strings.ToUpper(string(r.State[:1])) + string(r.State[1:])
+}
+
+func ports(list []api.PortMapping) string {
+	words := make([]string, len(list))
+	for i, p := range list {
+		words[i] = fmt.Sprintf("localhost:%d->%d", p.Host, p.App)
+	}
+	return strings.Join(words, ", ")
+}
+
+// lifetime of a rule or a choice.
+func lifetime(name string, expires time.Time, now time.Time) string {
+	switch name {
+	case "run":
+		return "until the app exits"
+	case "time":
+		if expires.After(now) {
+			return "for " + span(expires.Sub(now)) + " more"
+		}
+		return "expired"
+	}
+	return name
+}
+
+func cut(text string, width int) string {
+	runes := []rune(text)
+	if len(runes) <= width {
+		return text
+	}
+	return string(runes[:width-1]) + "…"
+}

@@ -1,0 +1,11 @@
+package cli
+
+import "golang.org/x/sys/unix"
+
+// The requests of termios(3): TCSADRAIN waits for output, TCSAFLUSH drops
+// input besides.
+const (
+	ioctlGetMode      = unix.TCGETS
+	ioctlSetMode      = unix.TCSETSW
+	ioctlSetModeFlush = unix.TCSETSF
+)

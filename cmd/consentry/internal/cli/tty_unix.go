@@ -1,0 +1,88 @@
+//go:build linux || darwin
+
+package cli
+
+import (
+	"errors"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal is a tty whose mode is changed and put back.
+type terminal struct {
+	f     *os.File
+	saved unix.Termios
+
+	mu      sync.Mutex
+	changed bool
+}
+
+func newTerminal(f *os.File) (*terminal, error) {
+	saved, err := unix.IoctlGetTermios(int(f.Fd()), ioctlGetMode)
+	if err != nil {
+		return nil, err
+	}
+	return &terminal{f: f, saved: *saved}, nil
+}
+
+// openTerminal opens the terminal this process belongs to, if it has one and
+// is in its foreground: a read from the background would stop the process.
+func openTerminal() (*os.File, error) {
+	f, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	group, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP)
+	if err == nil && group != unix.Getpgrp() {
+		err = errors.New("this process is in the background of its terminal")
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// raw hands every key over as it is: the app's own terminal interprets them.
+func (t *terminal) raw() error {
+	m := t.saved
+	m.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
+	m.Oflag &^= unix.OPOST
+	m.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
+	m.Cflag &^= unix.CSIZE | unix.PARENB
+	m.Cflag |= unix.CS8
+	m.Cc[unix.VMIN], m.Cc[unix.VTIME] = 1, 0
+	return t.set(ioctlSetMode, m)
+}
+
+// asking gives keys one by one without echo and throws away what was typed
+// before; Ctrl-C stays a signal unless the app has the keyboard.
+func (t *terminal) asking(appHasKeys bool) error {
+	m := t.saved
+	m.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.IEXTEN
+	if appHasKeys {
+		m.Lflag &^= unix.ISIG
+	}
+	m.Iflag &^= unix.IXON
+	m.Oflag |= unix.OPOST | unix.ONLCR
+	m.Cc[unix.VMIN], m.Cc[unix.VTIME] = 1, 0
+	return t.set(ioctlSetModeFlush, m)
+}
+
+func (t *terminal) set(request uint, m unix.Termios) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.changed = true
+	return unix.IoctlSetTermios(int(t.f.Fd()), request, &m)
+}
+
+// restore puts the terminal back; it may be called more than once.
+func (t *terminal) restore() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.changed {
+		t.changed = false
+		_ = unix.IoctlSetTermios(int(t.f.Fd()), ioctlSetMode, &t.saved)
+	}
+}
