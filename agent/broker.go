@@ -58,7 +58,7 @@ func (b *broker) Dial(ctx context.Context, want sandbox.Flow) (net.Conn, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", target, err)
 	}
-	if target.addr.IsValid() || class != sandbox.Public {
+	if target.addr.IsValid() || class != sandbox.AddressPublic {
 		byAddr := target.at(addr)
 		reason := want.Reason
 		if !target.addr.IsValid() {
@@ -201,9 +201,9 @@ func isThisComputer(host string) bool {
 // another of them can be tried; each of them was judged by pin.
 func publicOr(addrs []netip.Addr, pinned netip.Addr) []netip.Addr {
 	public := slices.DeleteFunc(slices.Clone(addrs), func(a netip.Addr) bool {
-		return sandbox.AddressClass(a) != sandbox.Public
+		return sandbox.AddressClass(a) != sandbox.AddressPublic
 	})
-	if sandbox.AddressClass(pinned) != sandbox.Public {
+	if sandbox.AddressClass(pinned) != sandbox.AddressPublic {
 		return []netip.Addr{pinned}
 	}
 	return public
@@ -211,13 +211,13 @@ func publicOr(addrs []netip.Addr, pinned netip.Addr) []netip.Addr {
 
 // pin chooses the address that will be dialled, a public one if there is one.
 // Metadata services, multicast and addresses of our own making are never it.
-func pin(addrs []netip.Addr) (netip.Addr, sandbox.Class, error) {
+func pin(addrs []netip.Addr) (netip.Addr, sandbox.AddressKind, error) {
 	var local []netip.Addr
 	for _, addr := range addrs {
 		switch class := sandbox.AddressClass(addr); class {
-		case sandbox.Public:
+		case sandbox.AddressPublic:
 			return addr, class, nil
-		case sandbox.Loopback, sandbox.Private, sandbox.LinkLocal, sandbox.CGNAT:
+		case sandbox.AddressLoopback, sandbox.AddressPrivate, sandbox.AddressLinkLocal, sandbox.AddressCGNAT:
 			local = append(local, addr)
 		default:
 		}

@@ -133,10 +133,10 @@ func (r *record) place(dir string) {
 	r.Spec.Image.Work = filepath.Join(dir, "work")
 	r.Spec.Image.IDBase = idBase(r.Slot)
 	r.Spec.Image.Files = map[string]string{
-		"/etc/resolv.conf": fmt.Sprintf("nameserver %s\nnameserver %s\n", sandbox.GatewayIPv4, sandbox.GatewayIPv6),
+		"/etc/resolv.conf": fmt.Sprintf("nameserver %s\nnameserver %s\n", sandbox.Gateway4, sandbox.Gateway6),
 		"/etc/hostname":    r.Spec.Hostname + "\n",
 		"/etc/hosts": fmt.Sprintf("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n%s %s\n%s %s\n",
-			sandbox.AppIPv4, r.Spec.Hostname, sandbox.AppIPv6, r.Spec.Hostname),
+			address(sandbox.AppPrefix4), r.Spec.Hostname, address(sandbox.AppPrefix6), r.Spec.Hostname),
 	}
 }
 
@@ -288,4 +288,10 @@ func (a *Agent) volumeMount(volume api.VolumeMount) (sandbox.Mount, error) {
 		return sandbox.Mount{}, fmt.Errorf("volume %s: %w", volume.Name, err)
 	}
 	return sandbox.Mount{Source: source, Target: target, ReadOnly: volume.ReadOnly, Volume: true}, nil
+}
+
+// address is the address of a prefix, for /etc/hosts.
+func address(prefix string) string {
+	addr, _, _ := strings.Cut(prefix, "/")
+	return addr
 }

@@ -174,8 +174,8 @@ func receiveCard(link *fdwire.Conn) (*os.File, error) {
 func DataAPI() []string {
 	port := strconv.Itoa(data.Port)
 	return []string{
-		net.JoinHostPort(sandbox.GatewayIPv4.String(), port),
-		net.JoinHostPort(sandbox.GatewayIPv6.String(), port),
+		net.JoinHostPort(sandbox.Gateway4, port),
+		net.JoinHostPort(sandbox.Gateway6, port),
 	}
 }
 
