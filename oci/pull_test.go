@@ -1,0 +1,630 @@
+package oci
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	memory "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	ocidir "github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/consentry/consentry/app"
+)
+
+func discardLog() *log.Logger { return log.New(io.Discard, "", 0) }
+
+func TestPullFromRegistry(t *testing.T) {
+	host := serve(t)
+	push(t, host+"/demo/web:1", small(t))
+	s, _ := openTest(t)
+	var mu sync.Mutex
+	phases := map[string]bool{}
+	img, err := s.Pull(t.Context(), source(t, host+"/demo/web:1"), PullOptions{Progress: func(p Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		phases[p.Phase] = true
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := host + "/demo/web:1"; img.Ref != want || img.Publisher != "" || len(img.Layers) != 2 {
+		t.Errorf("got %+v, want ref %s, no publisher (plain HTTP), two layers", img, want)
+	}
+	if got := readLayers(t, img, "bin/hello"); got != "hello" {
+		t.Errorf("bin/hello holds %q", got)
+	}
+	for _, phase := range []string{"resolve", "download", "unpack"} {
+		if !phases[phase] {
+			t.Errorf("no progress of %s", phase)
+		}
+	}
+	for _, ref := range []string{img.Ref, img.Digest, strings.TrimPrefix(img.Digest, "sha256:")[:12]} {
+		if found, err := s.Lookup(ref); err != nil || found.Digest != img.Digest {
+			t.Errorf("Lookup(%s) = %v, %v", ref, found, err)
+		}
+	}
+	if _, err := s.Lookup("nothing:here"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("Lookup of an unknown image: %v", err)
+	}
+}
+
+func TestPullPolicy(t *testing.T) {
+	host := serve(t)
+	ref := host + "/app"
+	push(t, ref, small(t))
+	s, _ := openTest(t)
+	if _, err := s.Pull(t.Context(), source(t, ref), PullOptions{Policy: PullNever}); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("never: %v", err)
+	}
+	first, err := s.Pull(t.Context(), source(t, ref), PullOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	push(t, ref, imageOf(t, v1.Config{}, layerOf(t, file{name: "new", body: "new"})))
+	again, err := s.Pull(t.Context(), source(t, ref), PullOptions{Policy: PullMissing})
+	if err != nil || again.Digest != first.Digest {
+		t.Errorf("missing went to the registry: %v, %v", again, err)
+	}
+	newer, err := s.Pull(t.Context(), source(t, ref), PullOptions{Policy: PullAlways})
+	if err != nil || newer.Digest == first.Digest {
+		t.Fatalf("always did not: %v, %v", newer, err)
+	}
+	// What ran before may still run: it stays, under its digest.
+	old, err := s.Lookup(first.Digest)
+	if err != nil || !strings.HasSuffix(old.Ref, "@"+first.Digest) {
+		t.Fatalf("the image before: %+v, %v", old, err)
+	}
+	removed, freed, err := s.Prune(func(digest string) bool { return digest == newer.Digest })
+	if err != nil || len(removed) != 1 || removed[0] != old.Ref || freed == 0 {
+		t.Errorf("Prune = %q, %d, %v", removed, freed, err)
+	}
+	if readLayers(t, newer, "new") != "new" {
+		t.Error("Prune took what is in use")
+	}
+}
+
+func TestPullByDigestAndPlatform(t *testing.T) {
+	host := serve(t)
+	good := small(t)
+	other, err := mutate.ConfigFile(good, &v1.ConfigFile{OS: "linux", Architecture: "s390x", RootFS: config(t, good).RootFS})
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := platformOf("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := mutate.AppendManifests(empty.Index,
+		mutate.IndexAddendum{Add: other, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "s390x"}}},
+		mutate.IndexAddendum{Add: good, Descriptor: v1.Descriptor{Platform: &here}})
+	ref, err := name.ParseReference(host + "/multi:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.WriteIndex(ref, index); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := openTest(t)
+	img, err := s.Pull(t.Context(), source(t, ref.String()), PullOptions{})
+	if want, _ := good.Digest(); err != nil || img.Digest != want.String() || img.Platform != here.String() {
+		t.Fatalf("got %+v, %v, want %s", img, err, want)
+	}
+	indexDigest, err := index.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned := host + "/multi@" + indexDigest.String()
+	if img, err := s.Pull(t.Context(), source(t, pinned), PullOptions{}); err != nil || img.Ref != pinned {
+		t.Errorf("pinned: %v, %v", img, err)
+	}
+	if img, err := s.Pull(t.Context(), source(t, ref.String()), PullOptions{Platform: "linux/s390x"}); err != nil || img.Platform != "linux/s390x" {
+		t.Errorf("other platform: %v, %v", img, err)
+	}
+	_, err = s.Pull(t.Context(), source(t, ref.String()), PullOptions{Platform: "linux/riscv64"})
+	if !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "linux/s390x") {
+		t.Errorf("missing platform: %v, want the ones there are", err)
+	}
+}
+
+func config(t *testing.T, img v1.Image) *v1.ConfigFile {
+	t.Helper()
+	cf, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cf
+}
+
+func writeLayout(t *testing.T, img v1.Image) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "layout")
+	p, err := ocidir.Write(dir, empty.Index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.AppendImage(img); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func writeSave(t *testing.T, img v1.Image) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "image.tar")
+	tag, err := name.NewTag("demo/app:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tarball.WriteToFile(path, tag, img); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// pack makes a tar archive of a directory.
+func pack(t *testing.T, dir string) []byte {
+	t.Helper()
+	var files []file
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		rel, relErr := filepath.Rel(dir, path)
+		files = append(files, file{name: rel, body: string(raw)})
+		return errors.Join(err, relErr)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tarOf(t, files...)
+}
+
+func write(t *testing.T, name string, raw []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func gz(t *testing.T, raw []byte) []byte {
+	var buf bytes.Buffer
+	w := gzip.NewWriter(&buf)
+	_, err := w.Write(raw)
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+func zst(t *testing.T, raw []byte) []byte {
+	w, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.EncodeAll(raw, nil)
+}
+
+func TestPullFromFiles(t *testing.T) {
+	img := small(t)
+	dir := writeLayout(t, img)
+	archive := pack(t, dir)
+	save, err := os.ReadFile(writeSave(t, img))
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := img.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ what, path, digest string }{
+		{"layout", dir, digest.String()},
+		{"oci archive", write(t, "a.tar", archive), digest.String()},
+		{"oci archive, gzip", write(t, "a.tar.gz", gz(t, archive)), digest.String()},
+		{"oci archive, zstd", write(t, "a.tar.zst", zst(t, archive)), digest.String()},
+		{"docker archive", write(t, "d.tar", save), ""},
+		{"docker archive by tag", write(t, "d.tar", save) + ":1", ""},
+		{"docker archive, gzip", write(t, "d.tar.gz", gz(t, save)), ""},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			s, store := openTest(t)
+			got, err := s.Pull(t.Context(), source(t, c.path), PullOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.digest != "" && got.Digest != c.digest {
+				t.Errorf("digest %s, want %s", got.Digest, c.digest)
+			}
+			if readLayers(t, got, "bin/hello") != "hello" {
+				t.Error("wrong content")
+			}
+			before := listing(t, store)
+			if again, err := s.Pull(t.Context(), source(t, c.path), PullOptions{}); err != nil || again.Digest != got.Digest {
+				t.Errorf("second pull: %v, %v", again, err)
+			}
+			sameListing(t, store, before)
+			if _, err := s.Remove(got.Ref, nil); err != nil {
+				t.Fatal(err)
+			}
+			if left := listing(t, filepath.Join(store, layersDir)); len(left) != 1 {
+				t.Errorf("layers left after Remove: %q", left)
+			}
+		})
+	}
+}
+
+func TestZstdAndPlainLayers(t *testing.T) {
+	raw := tarOf(t, file{name: "f", body: strings.Repeat("consent ", 1000)})
+	for _, c := range []struct {
+		what string
+		blob []byte
+		kind types.MediaType
+	}{
+		{"zstd", zst(t, raw), types.OCILayerZStd},
+		{"plain", raw, types.OCIUncompressedLayer},
+		{"gzip said to be plain", gz(t, raw), types.OCIUncompressedLayer},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			host := serve(t)
+			dir := rawLayout(t, c.kind, c.blob, raw)
+			s, _ := openTest(t)
+			img, err := s.Pull(t.Context(), source(t, dir), PullOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := readLayers(t, img, "f"); len(got) != 8000 {
+				t.Errorf("f has %d bytes", len(got))
+			}
+			_ = host
+		})
+	}
+}
+
+func TestRefusedFormats(t *testing.T) {
+	img := small(t)
+	layoutDir := writeLayout(t, img)
+	archive := pack(t, layoutDir)
+	wrong := writeLayout(t, img)
+	digest, err := img.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := filepath.Join(wrong, "blobs", "sha256", digest.Hex)
+	if raw, err := os.ReadFile(manifest); err != nil || os.WriteFile(manifest, append(raw, ' '), 0o600) != nil {
+		t.Fatal("cannot damage the manifest")
+	}
+	badLayer := writeLayout(t, img)
+	first := v1.Hash{}
+	if layers, err := img.Layers(); err == nil {
+		first, err = layers[1].Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	blob := filepath.Join(badLayer, "blobs", "sha256", first.Hex)
+	if raw, err := os.ReadFile(blob); err != nil || os.WriteFile(blob, flip(raw), 0o600) != nil {
+		t.Fatal("cannot damage the layer")
+	}
+	plainTar := tarOf(t, file{name: "x", body: "y"})
+	context := t.TempDir()
+	if err := os.WriteFile(filepath.Join(context, "Dockerfile"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what, path string
+		is         error
+		says       []string
+	}{
+		{"ELF", write(t, "app", []byte("\x7fELF\x02\x01\x01")), ErrFormat, []string{"an ELF executable"}},
+		{"zip", write(t, "app.zip", []byte("PK\x03\x04aaaa")), ErrFormat, []string{"a zip archive"}},
+		{"component", write(t, "c.wasm", []byte("\x00asm\x0d\x00\x01\x00")), ErrFormat, []string{"component"}},
+		{"empty", write(t, "empty", nil), ErrFormat, []string{"an empty file"}},
+		{"text", write(t, "text", []byte("hello")), ErrFormat, []string{"unknown type"}},
+		{"gzip of an ELF", write(t, "app.gz", gz(t, []byte("\x7fELF\x02\x01\x01"))), ErrFormat, []string{"an ELF executable"}},
+		{"other tar", write(t, "x.tar", plainTar), ErrFormat, []string{"without index.json or manifest.json"}},
+		{"truncated archive", write(t, "t.tar", archive[:len(archive)/2]), ErrCorrupt, []string{"archive"}},
+		{"truncated gzip", write(t, "t.tgz", gz(t, archive)[:1500]), ErrCorrupt, nil},
+		{"directory", t.TempDir(), ErrFormat, []string{"without an oci-layout file"}},
+		{"build context", context, ErrFormat, []string{"build an image"}},
+		{"manifest with another digest", wrong, ErrCorrupt, []string{digest.String()}},
+		{"layer with another digest", badLayer, ErrCorrupt, []string{first.String()}},
+		{"schema 1", schema1(t), ErrFormat, []string{"schema 1"}},
+		{"foreign layer", rawLayout(t, types.DockerForeignLayer, gz(t, plainTar), plainTar), ErrFormat, []string{"foreign"}},
+		{"unknown layer", rawLayout(t, "application/x-thing", gz(t, plainTar), plainTar), ErrFormat, []string{"application/x-thing"}},
+		{"wrong diff id", rawLayout(t, types.OCILayer, gz(t, plainTar), tarOf(t)), ErrCorrupt, []string{"the config says"}},
+		{"truncated layer", rawLayout(t, types.OCILayer, gz(t, plainTar)[:60], plainTar), ErrCorrupt, []string{"ends early"}},
+		{"layer that is no tar", rawLayout(t, types.OCILayer, gz(t, []byte(strings.Repeat("no tar ", 200))), plainTar), nil, []string{"tar"}},
+		{"bad rights", writeLayout(t, imageOf(t, v1.Config{Labels: map[string]string{app.ManifestLabel: `{"version":1,"rihgts":[]}`}}, layerOf(t, file{name: "f"}))), nil,
+			[]string{"label dev.consentry.manifest", "rihgts"}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			s, store := openTest(t)
+			before := listing(t, store)
+			_, err := s.Pull(t.Context(), source(t, c.path), PullOptions{})
+			if err == nil {
+				t.Fatal("pulled")
+			}
+			t.Log(err)
+			if c.is != nil && !errors.Is(err, c.is) {
+				t.Errorf("error %q does not wrap %q", err, c.is)
+			}
+			if c.is == ErrFormat {
+				c.says = append(c.says, "an OCI image or a WebAssembly module")
+			}
+			for _, part := range c.says {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q does not say %q", err, part)
+				}
+			}
+			sameListing(t, store, before)
+		})
+	}
+}
+
+func flip(raw []byte) []byte {
+	raw[len(raw)-12] ^= 1
+	return raw
+}
+
+// rawLayout writes a layout by hand: one layer of any type, any bytes, and a
+// config with the diff id of diff.
+func rawLayout(t *testing.T, kind types.MediaType, blob, diff []byte) string {
+	t.Helper()
+	dir := t.TempDir()
+	here, err := platformOf("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf := `{"os":"linux","architecture":"` + here.Architecture + `","config":{"Cmd":["/x"]},"rootfs":{"type":"layers","diff_ids":["` + sum(t, diff).String() + `"]}}`
+	manifest := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":` + desc(t, "application/vnd.oci.image.config.v1+json", []byte(conf)) +
+		`,"layers":[` + desc(t, kind, blob) + `]}`
+	putLayout(t, dir, types.OCIManifestSchema1, []byte(manifest), []byte(conf), blob)
+	return dir
+}
+
+func schema1(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	putLayout(t, dir, types.DockerManifestSchema1Signed, []byte(`{"schemaVersion":1,"name":"old","fsLayers":[]}`))
+	return dir
+}
+
+func putLayout(t *testing.T, dir string, kind types.MediaType, manifest []byte, blobs ...[]byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Join(dir, "blobs", "sha256"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, raw := range append(blobs, manifest) {
+		if err := os.WriteFile(filepath.Join(dir, "blobs", "sha256", sum(t, raw).Hex), raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	index := `{"schemaVersion":2,"manifests":[` + desc(t, kind, manifest) + `]}`
+	err := errors.Join(os.WriteFile(filepath.Join(dir, "index.json"), []byte(index), 0o600),
+		os.WriteFile(filepath.Join(dir, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func sum(t *testing.T, raw []byte) v1.Hash {
+	t.Helper()
+	h, _, err := v1.SHA256(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func desc(t *testing.T, kind types.MediaType, raw []byte) string {
+	return `{"mediaType":"` + string(kind) + `","size":` + itoa(len(raw)) + `,"digest":"` + sum(t, raw).String() + `"}`
+}
+
+func itoa(n int) string {
+	var digits []byte
+	for ; n > 0; n /= 10 {
+		digits = append([]byte{byte('0' + n%10)}, digits...)
+	}
+	if len(digits) == 0 {
+		return "0"
+	}
+	return string(digits)
+}
+
+// TestConcurrentPulls: many pulls of two images that share a layer download
+// each layer once.
+func TestConcurrentPulls(t *testing.T) {
+	var blobs atomic.Int64
+	inner := memory.New(memory.Logger(discardLog()))
+	var shared string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, shared) && shared != "" {
+			blobs.Add(1)
+			time.Sleep(50 * time.Millisecond)
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	host := strings.TrimPrefix(srv.URL, "http://")
+	base := layerOf(t, file{name: "base", body: strings.Repeat("b", 1<<20)})
+	push(t, host+"/one", imageOf(t, v1.Config{}, base, layerOf(t, file{name: "1"})))
+	push(t, host+"/two", imageOf(t, v1.Config{}, base, layerOf(t, file{name: "2"})))
+	d, err := base.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared = d.String()
+	s, store := openTest(t)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			ref := host + []string{"/one", "/two"}[i%2]
+			if _, err := s.Pull(t.Context(), source(t, ref), PullOptions{Policy: PullAlways}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := blobs.Load(); n != 1 {
+		t.Errorf("the shared layer was fetched %d times", n)
+	}
+	if left := listing(t, filepath.Join(store, tmpDir)); len(left) != 1 {
+		t.Errorf("left in tmp: %q", left)
+	}
+}
+
+// TestCanceledPull: a pull that is stopped leaves nothing, and one that waits
+// for the same layer is not harmed.
+func TestCanceledPull(t *testing.T) {
+	inner := memory.New(memory.Logger(discardLog()))
+	reached := make(chan struct{})
+	release := make(chan struct{})
+	var once sync.Once
+	var slow string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if slow != "" && strings.HasSuffix(r.URL.Path, slow) && r.Method == http.MethodGet {
+			once.Do(func() { close(reached) })
+			<-release
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	host := strings.TrimPrefix(srv.URL, "http://")
+	img := small(t)
+	push(t, host+"/app", img)
+	layers, err := img.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := layers[1].Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow = d.String()
+	s, store := openTest(t)
+	before := listing(t, store)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { _, err := s.Pull(ctx, source(t, host+"/app"), PullOptions{}); done <- err }()
+	<-reached
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled pull: %v", err)
+	}
+	sameListing(t, store, before)
+	close(release)
+	if _, err := s.Pull(t.Context(), source(t, host+"/app"), PullOptions{}); err != nil {
+		t.Errorf("the next pull: %v", err)
+	}
+}
+
+// TestCrashLeftovers: what a killed agent left is gone when the store opens,
+// and what was whole still serves.
+func TestCrashLeftovers(t *testing.T) {
+	dir := writeLayout(t, small(t))
+	store := filepath.Join(t.TempDir(), "store")
+	s, err := OpenStore(store, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := s.Pull(t.Context(), source(t, dir), PullOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenStore(store, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("the store was opened twice")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := listing(t, store)
+	orphan := strings.Repeat("ab", 32)
+	for _, path := range []string{"tmp/pull-1/0/fs/etc/passwd", "tmp/file-2", "layers/" + orphan + "/fs/x", "blobs/sha256/" + orphan} {
+		path = filepath.Join(store, path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("half"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, err = OpenStore(store, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	sameListing(t, store, want)
+	if found, err := s.Lookup(img.Ref); err != nil || readLayers(t, found, "bin/hello") != "hello" {
+		t.Errorf("after the crash: %v, %v", found, err)
+	}
+}
+
+func TestRemoveInUse(t *testing.T) {
+	dir := writeLayout(t, small(t))
+	s, _ := openTest(t)
+	img, err := s.Pull(t.Context(), source(t, dir), PullOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Remove(img.Ref, func(d string) bool { return d == img.Digest }); !errors.Is(err, ErrInUse) {
+		t.Errorf("removed what runs: %v", err)
+	}
+	if readLayers(t, img, "bin/hello") != "hello" {
+		t.Error("its files are gone")
+	}
+	freed, err := s.Remove(img.Digest[:15], nil)
+	if err != nil || freed == 0 {
+		t.Errorf("Remove = %d, %v", freed, err)
+	}
+}
+
+// TestDamagedStore: a manifest or config that changed on disk is noticed.
+func TestDamagedStore(t *testing.T) {
+	dir := writeLayout(t, small(t))
+	s, store := openTest(t)
+	img, err := s.Pull(t.Context(), source(t, dir), PullOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob := filepath.Join(store, blobsDir, hexOf(img.Digest))
+	if err := os.WriteFile(blob, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Lookup(img.Ref); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("Lookup: %v", err)
+	}
+	if img, err = s.Pull(t.Context(), source(t, dir), PullOptions{}); err != nil || readLayers(t, img, "bin/hello") != "hello" {
+		t.Errorf("pulling again: %v", err)
+	}
+}
+
+func TestDiskReserve(t *testing.T) {
+	dir := writeLayout(t, small(t))
+	s, store := openTest(t)
+	before := listing(t, store)
+	s.limits.Reserve = 1 << 60
+	if _, err := s.Pull(t.Context(), source(t, dir), PullOptions{}); err == nil || !strings.Contains(err.Error(), "free disk space") {
+		t.Errorf("pulled onto a full disk: %v", err)
+	}
+	sameListing(t, store, before)
+}
