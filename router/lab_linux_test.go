@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -38,38 +37,6 @@ type labOptions struct {
 	limits Limits
 	data   http.Handler
 }
-
-// fakeBroker answers with a function and remembers what it was asked.
-type fakeBroker struct {
-	mu    sync.Mutex
-	asked []sandbox.Flow
-	dial  func(context.Context, sandbox.Flow) (net.Conn, error)
-}
-
-func (b *fakeBroker) Dial(ctx context.Context, f sandbox.Flow) (net.Conn, error) {
-	b.mu.Lock()
-	b.asked = append(b.asked, f)
-	dial := b.dial
-	b.mu.Unlock()
-	return dial(ctx, f)
-}
-
-func (b *fakeBroker) set(dial func(context.Context, sandbox.Flow) (net.Conn, error)) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.dial, b.asked = dial, nil
-}
-
-func (b *fakeBroker) flows() []sandbox.Flow {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return append([]sandbox.Flow(nil), b.asked...)
-}
-
-func (b *fakeBroker) Open(context.Context, sandbox.DataRequest) (sandbox.DataReply, error) {
-	return sandbox.DataReply{}, sandbox.ErrDenied
-}
-func (b *fakeBroker) File(context.Context, sandbox.FileRequest) error { return sandbox.ErrDenied }
 
 func newLab(t *testing.T, o labOptions) *lab {
 	t.Helper()
@@ -270,23 +237,6 @@ func (l *lab) ask(server, name string, kind dnsmessage.Type) dnsmessage.Message 
 		l.t.Fatal(err)
 	}
 	return reply
-}
-
-func question(t testing.TB, name string, kind dnsmessage.Type) []byte {
-	t.Helper()
-	q, err := dnsmessage.NewName(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := dnsmessage.Message{
-		Header:    dnsmessage.Header{ID: 7, RecursionDesired: true},
-		Questions: []dnsmessage.Question{{Name: q, Type: kind, Class: dnsmessage.ClassINET}},
-	}
-	packed, err := m.Pack()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return packed
 }
 
 // eventually waits for a condition that another goroutine brings about.
