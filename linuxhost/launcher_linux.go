@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/sandbox"
@@ -30,6 +33,10 @@ type launcher struct {
 
 // launcherMain serves the agent until it hangs up, and takes the sandbox down.
 func launcherMain() error {
+	// Whoever started the agent may have left descriptors open across exec.
+	if err := unix.CloseRange(wireFD+1, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("close what was inherited: %w", err)
+	}
 	conn, err := fdwire.FromFile(os.NewFile(wireFD, "agent"))
 	if err != nil {
 		return err

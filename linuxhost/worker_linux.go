@@ -1,6 +1,7 @@
 package linuxhost
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 
@@ -56,7 +57,11 @@ func confineFiles(w Worker) error {
 }
 
 func dropAllCapabilities() error {
-	if err := dropBoundingSet(); err != nil {
+	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
+		return fmt.Errorf("no_new_privs: %w", err)
+	}
+	// A process without CAP_SETPCAP has nothing to drop; no_new_privs keeps it so.
+	if err := dropBoundingSet(); err != nil && !errors.Is(err, unix.EPERM) {
 		return err
 	}
 	return setCapabilities(nil)
