@@ -44,9 +44,9 @@ type run struct {
 	done   chan struct{}
 	exit   sandbox.Exit // valid once done is closed
 
-	mu   sync.Mutex
+	mu    sync.Mutex
 	ended *ending           // why the host ended the run, nil if it did not
-	flag api.MutableGlobal // nil before the module is instantiated and after it ended
+	flag  api.MutableGlobal // nil before the module is instantiated and after it ended
 }
 
 var (
