@@ -36,10 +36,13 @@ func Worker(compiles bool) Policy {
 			Cases: []Case{{[]Test{{Arg: 0, Mask: cloneThread | newNamespaces, Value: cloneThread}}, Allow}},
 			Else:  Refuse,
 		}},
-		{"kinds of terminal and sockets are asked for; nothing else", []string{"ioctl"}, Rule{
+		{"kinds of terminal and sockets are asked for, a tap is set up; nothing else", []string{"ioctl"}, Rule{
 			Cases: []Case{
 				{[]Test{is(1, ioctlTCGETS)}, Allow},
 				{[]Test{is(1, ioctlFIONREAD)}, Allow},
+				{[]Test{is(1, ioctlTUNGETIFF)}, Allow},
+				{[]Test{is(1, ioctlTUNSETOFFLOAD)}, Allow},
+				{[]Test{is(1, ioctlTUNSETVNETHDRSZ)}, Allow},
 			},
 			Else: Refuse,
 		}},
@@ -55,4 +58,9 @@ const (
 	cloneThread   = 0x00010000
 	ioctlTCGETS   = 0x5401
 	ioctlFIONREAD = 0x541B
+
+	// Of a tap that the worker was handed; none of them makes one.
+	ioctlTUNGETIFF       = 0x800454d2
+	ioctlTUNSETOFFLOAD   = 0x400454d0
+	ioctlTUNSETVNETHDRSZ = 0x400454d8
 )
