@@ -29,6 +29,8 @@
 //	POST   /v1/grants                      Grant → Grant: a rule without a prompt (see Grant)
 //	DELETE /v1/grants/ID                   []Grant, those revoked; ID "app:APP" or "all" for many
 //	GET    /v1/why?app=APP&target=TARGET   Why
+//	GET    /v1/profile                     map of field to value
+//	PUT    /v1/profile                     the same: fields to change, "" takes one out
 //	GET    /v1/log?follow=1&since=TIME&app=APP&kind=KIND   NDJSON of LedgerLine; TIME is RFC 3339
 //	GET    /v1/log/verify                  Verified
 //
