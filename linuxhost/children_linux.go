@@ -38,6 +38,7 @@ type child struct {
 // the sandbox.
 type children struct {
 	sigchld chan os.Signal
+	births  chan func() // runs on the one thread that starts processes
 
 	mu       sync.Mutex // held from fork to registration, so that no end is missed
 	last     int
@@ -46,9 +47,30 @@ type children struct {
 }
 
 func newChildren() *children {
-	c := &children{sigchld: make(chan os.Signal, 1), byNumber: map[int]*child{}, byPID: map[int]*child{}}
+	c := &children{sigchld: make(chan os.Signal, 1), births: make(chan func()), byNumber: map[int]*child{}, byPID: map[int]*child{}}
 	signal.Notify(c.sigchld, unix.SIGCHLD)
 	return c
+}
+
+// bear runs what onBirthThread is given, for as long as init lives, on a thread
+// that does nothing else.
+func (c *children) bear() {
+	runtime.LockOSThread()
+	for f := range c.births {
+		f()
+	}
+}
+
+// onBirthThread runs f on the thread that starts processes. What f does to the
+// thread, every process started later inherits.
+func (c *children) onBirthThread(f func() error) (err error) {
+	done := make(chan struct{})
+	c.births <- func() {
+		err = f()
+		close(done)
+	}
+	<-done
+	return err
 }
 
 // reap collects the dead for as long as init lives.
@@ -98,7 +120,10 @@ func (c *children) find(number int) (*child, error) {
 func (c *children) start(path string, p sandbox.Process, attr *syscall.ProcAttr) (number, pid int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	pid, err = syscall.ForkExec(path, p.Args, attr)
+	err = c.onBirthThread(func() (err error) {
+		pid, err = syscall.ForkExec(path, p.Args, attr)
+		return err
+	})
 	if err != nil {
 		return 0, 0, err
 	}

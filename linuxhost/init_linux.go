@@ -50,6 +50,7 @@ func initMain() error {
 	signal.Notify(ignored)
 	i := &sandboxInit{children: newChildren()}
 	go i.children.reap()
+	go i.children.bear()
 	//nolint:errcheck // the launcher's hang-up is how a sandbox ends
 	wire.New(conn, i.handle).Serve(context.Background())
 	return nil
@@ -107,7 +108,7 @@ func (i *sandboxInit) setup(body json.RawMessage) (wire.Reply, error) {
 		return wire.Reply{}, fmt.Errorf("%w: the sandbox is built", sandbox.ErrInvalid)
 	}
 	i.built = true
-	b := &builder{call: call, layers: i.layers, upper: i.upper, mounts: i.mounts}
+	b := &builder{call: call, children: i.children, layers: i.layers, upper: i.upper, mounts: i.mounts}
 	for _, step := range steps {
 		if err := step.do(b); err != nil {
 			return wire.Reply{}, fmt.Errorf("sandbox: %s: %w", step.name, err)

@@ -14,10 +14,11 @@ import (
 
 // builder carries what the steps of a sandbox share.
 type builder struct {
-	call   setupCall
-	layers []*os.File
-	upper  []*os.File
-	mounts []target
+	call     setupCall
+	layers   []*os.File
+	upper    []*os.File
+	mounts   []target
+	children *children
 
 	devices  map[string]*os.File // detached mounts of the host's harmless devices
 	root     *rootFS             // the app's file system, before it is the root

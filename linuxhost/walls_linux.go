@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"unsafe"
 
-	"github.com/landlock-lsm/go-landlock/landlock"
 	landlocksys "github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
 	"kernel.org/pub/linux/libs/security/libcap/psx"
@@ -167,13 +166,21 @@ func landlockABI() int {
 }
 
 // restrictScopes keeps signals and abstract sockets within the sandbox, a
-// second time after the namespaces.
+// second time after the namespaces. Only the thread that starts processes is
+// put into the domain: each thread that restricts itself makes a domain of its
+// own, and two processes of different domains could not signal each other.
 func (b *builder) restrictScopes() error {
 	abi := landlockABI()
 	if abi < landlockScoped {
 		return nil // Posture says so
 	}
-	if err := landlock.V6.RestrictScoped(); err != nil {
+	rules := landlocksys.RulesetAttr{Scoped: landlocksys.ScopeAbstractUnixSocket | landlocksys.ScopeSignal}
+	fd, err := landlocksys.LandlockCreateRuleset(&rules, 0)
+	if err != nil {
+		return err
+	}
+	err = b.children.onBirthThread(func() error { return landlocksys.LandlockRestrictSelf(fd, 0) })
+	if err := errors.Join(err, unix.Close(fd)); err != nil {
 		return err
 	}
 	b.landlock = abi

@@ -112,7 +112,7 @@ func openArchive(ctx context.Context, src Source, scratch func() (*os.File, erro
 	}
 	t, err := contents(ctx, f, scratch)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", src.Path, err), f.Close())
+		return nil, errors.Join(err, f.Close())
 	}
 	_, isLayout := t.at["index.json"]
 	_, isDocker := t.at["manifest.json"]
@@ -121,11 +121,11 @@ func openArchive(ctx context.Context, src Source, scratch func() (*os.File, erro
 		return &layout{files: t, tag: src.Tag}, nil
 	case isDocker:
 		if o, err = openDockerSave(ctx, t, src.Tag); err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", src.Path, err), t.Close())
+			return nil, errors.Join(err, t.Close())
 		}
 		return o, nil
 	}
-	return nil, errors.Join(notFormat(src.Path, "a tar archive without index.json or manifest.json"), t.Close())
+	return nil, errors.Join(notFormat("the file", "a tar archive without index.json or manifest.json"), t.Close())
 }
 
 func contents(ctx context.Context, f *os.File, scratch func() (*os.File, error)) (*tarFiles, error) {

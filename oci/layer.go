@@ -97,7 +97,9 @@ func (l *layer) stream(ctx context.Context, body io.Reader) (*unpack.Result, err
 	if err == nil {
 		_, err = io.Copy(io.Discard, blob) // what is left behind the compressed stream
 	}
-	err = errors.Join(err, raw.Close())
+	if closeErr := raw.Close(); err == nil {
+		err = closeErr
+	}
 	if err := l.blame(blob, diff, err); err != nil {
 		return nil, err
 	}
@@ -112,7 +114,7 @@ func (l *layer) blame(blob, diff *summed, err error) error {
 	want := l.desc()
 	switch whole := blob.n == want.Size; {
 	case whole && blob.digest() != want.Digest.String():
-		return errors.Join(corrupt("blob %s has digest %s", want.Digest, blob.digest()), err)
+		return corrupt("blob %s has digest %s", want.Digest, blob.digest())
 	case err != nil && errors.Is(err, io.ErrUnexpectedEOF):
 		return corrupt("ends early, after %d of %d bytes: %w", blob.n, want.Size, err)
 	case err != nil:

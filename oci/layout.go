@@ -52,11 +52,11 @@ func openLayoutDir(path string) (files, error) {
 		return nil, err
 	}
 	if _, err := root.Stat("oci-layout"); err != nil {
-		what := "a directory without an oci-layout file"
+		what := "no OCI layout, it is without an oci-layout file"
 		if _, err := root.Stat("Dockerfile"); err == nil {
 			what = "a build context; build an image of it first"
 		}
-		return nil, errors.Join(notFormat(path, what), root.Close())
+		return nil, errors.Join(notFormat("the directory", what), root.Close())
 	}
 	return dirFiles{root}, nil
 }

@@ -52,18 +52,32 @@ const hangUp = waiter.EventHUp | waiter.EventErr
 
 // receive reads at least one byte; io.EOF is the app's half-close.
 func (c *appConn) receive(buf []byte) (int, error) {
-	n, err := c.tryReceive(buf)
-	if !wouldBlock(err) {
-		return n, failure(err)
-	}
-	entry, ready := waiter.NewChannelEntry(waiter.ReadableEvents | hangUp)
-	c.queue.EventRegister(&entry)
-	defer c.queue.EventUnregister(&entry)
 	for {
-		n, err = c.tryReceive(buf)
+		n, err := c.tryReceive(buf)
 		if !wouldBlock(err) {
 			return n, failure(err)
 		}
+		c.waitReadable()
+	}
+}
+
+// receiveLent is receive into a buffer that is given back while waiting.
+func (c *appConn) receiveLent(l *lent) ([]byte, error) {
+	for {
+		n, err := c.tryReceive(l.take())
+		if !wouldBlock(err) {
+			return l.take()[:n], failure(err)
+		}
+		l.giveBack()
+		c.waitReadable()
+	}
+}
+
+func (c *appConn) waitReadable() {
+	entry, ready := waiter.NewChannelEntry(waiter.ReadableEvents | hangUp)
+	c.queue.EventRegister(&entry)
+	defer c.queue.EventUnregister(&entry)
+	if c.ep.Readiness(waiter.ReadableEvents|hangUp) == 0 {
 		<-ready
 	}
 }

@@ -24,7 +24,7 @@ import (
 // lab is a network namespace of the real kernel whose only card is a tap that
 // a Router reads.
 type lab struct {
-	t      *testing.T
+	t      testing.TB
 	router *Router
 	broker *fakeBroker
 	netns  int
@@ -38,7 +38,7 @@ type labOptions struct {
 	data   http.Handler
 }
 
-func newLab(t *testing.T, o labOptions) *lab {
+func newLab(t testing.TB, o labOptions) *lab {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: makes a network namespace and a tap")

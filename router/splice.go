@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync"
 	"time"
 )
 
@@ -19,11 +18,6 @@ type splice struct {
 
 	up, down uint64 // bytes from and to the app
 }
-
-// spliceBuffer is the size of one read, in bytes.
-const spliceBuffer = 128 << 10
-
-var spliceBuffers = sync.Pool{New: func() any { return new([spliceBuffer]byte) }}
 
 func (s *splice) run() {
 	// Linux tells us of the app's reset at once, but the goroutine that would
@@ -53,16 +47,16 @@ func (s *splice) cut() {
 }
 
 func (s *splice) copyUp() {
-	buf := spliceBuffers.Get().(*[spliceBuffer]byte)
-	defer spliceBuffers.Put(buf)
-	if !s.checkHello(buf[:]) {
+	var buf lent
+	defer buf.giveBack()
+	if !s.checkHello(buf.take()) {
 		s.count.drop(cutTLS)
 		s.cut()
 		return
 	}
 	for {
-		n, err := s.app.receive(buf[:])
-		if n > 0 && !s.writeOut(buf[:n]) {
+		data, err := s.app.receiveLent(&buf)
+		if len(data) > 0 && !s.writeOut(data) {
 			return
 		}
 		if errors.Is(err, io.EOF) {
@@ -87,17 +81,18 @@ func (s *splice) writeOut(b []byte) bool {
 }
 
 func (s *splice) copyDown(upDone <-chan struct{}) {
-	buf := spliceBuffers.Get().(*[spliceBuffer]byte)
-	defer spliceBuffers.Put(buf)
+	var buf lent
+	defer buf.giveBack()
 	alive := func() bool { return !broken(s.out) }
+	from := newSource(s.out)
 	for {
-		n, err := s.out.Read(buf[:])
-		if n > 0 {
-			if s.app.send(buf[:n], alive) != nil {
+		data, err := from.read(&buf)
+		if len(data) > 0 {
+			if s.app.send(data, alive) != nil {
 				s.cut()
 				return
 			}
-			s.down += uint64(n)
+			s.down += uint64(len(data))
 		}
 		if errors.Is(err, io.EOF) {
 			s.app.CloseWrite()

@@ -120,7 +120,9 @@ func (s *session) converse(ctx context.Context) (int, error) {
 		}
 		select {
 		case f := <-s.frames:
-			if code, last, err := s.frame(ctx, f); last || err != nil {
+			if code, last, err := s.frame(ctx, f); isBrokenPipe(err) {
+				return exitBrokenPipe, nil
+			} else if last || err != nil {
 				return code, err
 			}
 		case err := <-s.broken:
@@ -198,6 +200,7 @@ func (s *session) readFrames() {
 		kind, payload, err := s.stream.Next()
 		switch {
 		case err != nil:
+		case s.Detach && (kind == api.FrameOut || kind == api.FrameErr): // it is in the logs
 		case kind == api.FrameOut && !s.JSON:
 			_, err = s.appOut.Write(payload)
 		case kind == api.FrameErr && !s.JSON:

@@ -89,9 +89,7 @@ func (s *session) hasStarted(f frame) (int, bool, error) {
 		s.sendSize() // it may have changed during the pull
 		return 0, false, s.emit(event{Event: "started", Run: &s.run})
 	}
-	if err := s.stream.Send(api.FrameDetach, nil); err != nil {
-		return 0, false, err
-	}
+	_ = s.stream.Send(api.FrameDetach, nil) // fails only if the app has ended already
 	if s.JSON {
 		return 0, true, printLine(s.Out, s.run)
 	}
