@@ -141,7 +141,11 @@ func (a *Agent) bringUp(r *run, s *stream, follow bool) error {
 		if err := r.start(a.ctx, nil); err != nil {
 			return err
 		}
-		return s.json(api.FrameStarted, r.summary(a))
+		if err := s.json(api.FrameStarted, r.summary(a)); err != nil {
+			return nil //nolint:nilerr // the client has gone, the run goes on
+		}
+		s.awaitEnd()
+		return nil
 	}
 	gate := &gatedSink{sink: s, open: make(chan struct{})}
 	if err := r.start(a.ctx, gate); err != nil {

@@ -205,3 +205,18 @@ func (s *stream) whileConnected(ctx context.Context) (_ context.Context, done fu
 		cancel()
 	}
 }
+
+// leaveTime is how long a client has for its last frames.
+const leaveTime = 5 * time.Second
+
+// awaitEnd takes the last frames of a client that is about to leave, so that
+// it does not write into a closed connection.
+func (s *stream) awaitEnd() {
+	s.conn.SetReadDeadline(time.Now().Add(leaveTime)) //nolint:errcheck // then it is closed
+	buf := make([]byte, api.MaxFrame)
+	for {
+		if kind, _, err := api.ReadFrame(s.in, buf); err != nil || kind == api.FrameDetach {
+			return
+		}
+	}
+}
