@@ -53,11 +53,12 @@ var rules = []rule{
 	{"tools", []string{"*"}},
 	{"internal/testworld", []string{"*"}},
 	{"internal/vmtest", []string{"*"}},
+	{"internal/story", []string{"*"}},
 	{"internal/latticetest", nil},
 }
 
 // testOnly folders are imported by tests and by each other, never by what ships.
-var testOnly = []string{"internal/testworld", "internal/vmtest", "internal/latticetest"}
+var testOnly = []string{"internal/testworld", "internal/vmtest", "internal/story", "internal/latticetest"}
 
 // ban forbids a way from one folder to another, by whatever detour.
 type ban struct {

@@ -1,0 +1,291 @@
+//go:build linux
+
+package story
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The two ends of the cable between the user's machine and the world. The
+// addresses are of AS112 (RFC 7534), which sinks what goes astray.
+const (
+	machineAddr = "192.31.196.1"
+	worldAddr   = "192.31.196.34"
+	webName     = "web.test"
+	otherName   = "other.test"
+)
+
+// built is what all stories share.
+var built struct {
+	program string // the consentry binary
+	image   string // OCI layout of the test image
+	skip    string // why stories cannot run here
+}
+
+func TestMain(m *testing.M) {
+	if hits := os.Getenv("STORY_SERVE"); hits != "" {
+		fmt.Fprintln(os.Stderr, serveWeb(hits))
+		os.Exit(1)
+	}
+	dir, err := os.MkdirTemp("", "story")
+	if err == nil {
+		err = prepare(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "story:", err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// prepare builds the program and the image, or says why there is nothing to do.
+func prepare(dir string) error {
+	if os.Getuid() != 0 {
+		built.skip = "needs root: sandboxes and network namespaces are made"
+		return nil
+	}
+	for _, tool := range []string{"ip", "dnsmasq", "docker-registry", "htpasswd", "skopeo", "mmdebstrap"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			built.skip = "needs the tool " + tool + ": run make deps"
+			return nil
+		}
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		return err
+	}
+	built.program, built.image = filepath.Join(dir, "consentry"), filepath.Join(dir, "image")
+	base := filepath.Join(root, ".cache", "base.tar")
+	for _, step := range [][]string{
+		{"go", "build", "-o", built.program, "./cmd/consentry"},
+		{filepath.Join(root, "scripts", "base.sh"), base},
+		{"go", "run", "./tools/mkimage", "-o", built.image, "-layer", base, "-cmd", "python3,-m,http.server,8000", "-port", "8000"},
+	} {
+		cmd := exec.Command(step[0], step[1:]...)
+		cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", strings.Join(step, " "), err, out)
+		}
+	}
+	return nil
+}
+
+// serveWeb answers in the world: one line in the file hits for each connection.
+func serveWeb(hits string) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "page of %s\n", r.Host)
+	})
+	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
+		for range 600 {
+			if _, err := w.Write(bytes.Repeat([]byte("x"), 4096)); err != nil {
+				return
+			}
+			http.NewResponseController(w).Flush()
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://"+otherName+"/", http.StatusFound)
+	})
+	l, err := net.Listen("tcp", ":80")
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: mux, ConnState: func(c net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			f, err := os.OpenFile(hits, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+			if err == nil {
+				fmt.Fprintln(f, c.RemoteAddr())
+				f.Close()
+			}
+		}
+	}}
+	return server.Serve(l)
+}
+
+// world is one user's machine, cabled to a small internet.
+type world struct {
+	t             *testing.T
+	machine, rest string // names of the network namespaces
+	home, hits    string
+	agent         *exec.Cmd
+	env           []string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	if built.skip != "" {
+		t.Skip(built.skip)
+	}
+	id := fmt.Sprintf("cs%d", os.Getpid()%100000)
+	home, err := os.MkdirTemp("", "cs") // short: the path of a unix socket is bounded
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, machine: id + "m", rest: id + "w", home: home, hits: filepath.Join(home, "hits")}
+	w.env = append(os.Environ(), "CONSENTRY_HOME="+home, "DOCKER_CONFIG="+home)
+	t.Cleanup(w.remove)
+	must(t, os.WriteFile(w.resolvConf(), []byte("nameserver "+worldAddr+"\n"), 0o644))
+	for _, line := range []string{
+		"netns add " + w.machine, "netns add " + w.rest,
+		"link add " + id + "a netns " + w.machine + " type veth peer name " + id + "b netns " + w.rest,
+		"-n " + w.machine + " link set lo up", "-n " + w.rest + " link set lo up",
+		"-n " + w.machine + " addr add " + machineAddr + "/24 dev " + id + "a", "-n " + w.machine + " link set " + id + "a up",
+		"-n " + w.rest + " addr add " + worldAddr + "/24 dev " + id + "b", "-n " + w.rest + " link set " + id + "b up",
+	} {
+		w.run(exec.Command("ip", strings.Fields(line)...))
+	}
+	self, err := os.Executable()
+	must(t, err)
+	w.daemon(w.rest, []string{"STORY_SERVE=" + w.hits}, self)
+	w.daemon(w.rest, nil, "dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--bind-interfaces",
+		"--listen-address="+worldAddr, "--user=root", "--pid-file=", "--address=/"+webName+"/"+worldAddr, "--address=/"+otherName+"/"+worldAddr)
+	w.startAgent()
+	return w
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) run(cmd *exec.Cmd) string {
+	w.t.Helper()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		w.t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, out)
+	}
+	return string(out)
+}
+
+func (w *world) resolvConf() string { return filepath.Join(w.home, "resolv.conf") }
+
+// in makes a command of one of the network namespaces, whose resolver is that
+// of the world. It is not run by `ip netns exec`, which hides the cgroups.
+func (w *world) in(netns string, args ...string) *exec.Cmd {
+	const script = `mount --bind "$0" /etc/resolv.conf && exec "$@"`
+	cmd := exec.Command("nsenter", append([]string{
+		"--net=/run/netns/" + netns, "unshare", "--mount", "sh", "-c", script, w.resolvConf(),
+	}, args...)...)
+	cmd.Env = w.env
+	return cmd
+}
+
+// daemon starts a program that is ended with the world.
+func (w *world) daemon(netns string, env []string, args ...string) *exec.Cmd {
+	w.t.Helper()
+	cmd := w.in(netns, args...)
+	cmd.Env = append(cmd.Env, env...)
+	log, err := os.Create(filepath.Join(w.home, filepath.Base(args[0])+".log"))
+	must(w.t, err)
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	must(w.t, cmd.Start())
+	w.t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		ended := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+		cmd.Wait()
+		ended.Stop()
+	})
+	return cmd
+}
+
+func (w *world) startAgent() {
+	w.t.Helper()
+	w.agent = w.daemon(w.machine, nil, built.program, "agent", "--foreground")
+	w.until("the agent answers", func() bool {
+		_, err := net.Dial("unix", filepath.Join(w.home, "run", "agent.sock"))
+		return err == nil
+	})
+}
+
+func (w *world) remove() {
+	if w.t.Failed() {
+		log, _ := os.ReadFile(filepath.Join(w.home, "consentry.log"))
+		w.t.Logf("agent's log:\n%s", log)
+	}
+	for _, ns := range []string{w.machine, w.rest} {
+		exec.Command("ip", "netns", "del", ns).Run()
+	}
+	os.RemoveAll(w.home)
+}
+
+// cli runs a consentry command on the machine.
+func (w *world) cli(args ...string) *exec.Cmd {
+	return w.in(w.machine, append([]string{built.program}, args...)...)
+}
+
+// result is how a command ended.
+type result struct {
+	code     int
+	out, err string
+	took     time.Duration
+}
+
+func (w *world) result(args ...string) result {
+	w.t.Helper()
+	return w.start(args...).wait()
+}
+
+// running is a command that has not ended.
+type running struct {
+	w        *world
+	cmd      *exec.Cmd
+	began    time.Time
+	out, err bytes.Buffer
+	stop     context.CancelFunc
+}
+
+func (w *world) start(args ...string) *running {
+	w.t.Helper()
+	r := &running{w: w, cmd: w.cli(args...), began: time.Now()}
+	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.err
+	must(w.t, r.cmd.Start())
+	return r
+}
+
+func (r *running) wait() result {
+	r.w.t.Helper()
+	patience := time.AfterFunc(90*time.Second, func() { r.cmd.Process.Kill() })
+	defer patience.Stop()
+	err := r.cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		r.w.t.Fatal(err)
+	}
+	return result{r.cmd.ProcessState.ExitCode(), r.out.String(), r.err.String(), time.Since(r.began)}
+}
+
+// until waits for something that takes a moment.
+func (w *world) until(what string, is func() bool) {
+	w.t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if is() {
+			return
+		}
+	}
+	w.t.Fatalf("20 s have passed and it is not so that %s", what)
+}
+
+// reached says how many connections the web server of the world has seen.
+func (w *world) reached() int {
+	raw, _ := os.ReadFile(w.hits)
+	return bytes.Count(raw, []byte("\n"))
+}
