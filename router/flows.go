@@ -91,13 +91,20 @@ func (t *flows) begin(ctx context.Context, network string, to target) (*flow, re
 	return f, dropNone
 }
 
-// opened ends the wait of f. abort cuts it from another goroutine; it is called
-// at once when the router is closing.
+// opened ends the wait of f, and sets how it is cut from now on.
 func (t *flows) opened(f *flow, abort func()) {
+	t.mu.Lock()
+	t.letGo(f)
+	t.mu.Unlock()
+	t.cutBy(f, abort)
+}
+
+// cutBy sets what cuts f from another goroutine; it is called at once when the
+// router is closing.
+func (t *flows) cutBy(f *flow, abort func()) {
 	t.mu.Lock()
 	closed := t.closed
 	f.abort = abort
-	t.letGo(f)
 	t.mu.Unlock()
 	if closed {
 		abort()

@@ -224,9 +224,22 @@ func reasonOf(err error) reason {
 	return refuseUnreachable
 }
 
+// handshakeTimeout bounds the wait for an app that never acknowledges.
+const handshakeTimeout = 10 * time.Second
+
 // accept answers a held SYN with yes; nil when the app has gone meanwhile.
 func (r *Router) accept(req *tcp.ForwarderRequest, h *heldSYN) *appConn {
 	var queue waiter.Queue
+	// The stack waits for this event alone; one that comes too early ends the
+	// handshake with an error.
+	giveUp := func() { queue.Notify(waiter.WritableEvents) }
+	timeout := time.AfterFunc(handshakeTimeout, giveUp)
+	defer timeout.Stop()
+	r.flows.cutBy(h.flow, giveUp)
+	if h.flow.ctx.Err() != nil {
+		r.complete(req, false)
+		return nil
+	}
 	ep, err := req.CreateEndpoint(&queue)
 	r.complete(req, false)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -27,7 +28,9 @@ func (c countingConn) Write(b []byte) (int, error) {
 }
 
 func TestPort443MustCarryTheDialledName(t *testing.T) {
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // cut handshakes are the point
+	server.StartTLS()
 	defer server.Close()
 	var last atomic.Pointer[atomic.Int64] // of the newest connection
 	l := newLab(t, labOptions{})
