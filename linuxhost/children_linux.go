@@ -300,6 +300,11 @@ func openTerminal(p sandbox.Process) (master *os.File, stdio []*os.File, err err
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("unlock: %w", err), master.Close())
 	}
+	if p.Size.Rows > 0 && p.Size.Cols > 0 {
+		if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: p.Size.Rows, Col: p.Size.Cols}); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("size: %w", err), master.Close())
+		}
+	}
 	// By number through the master, not by a path that could be another's.
 	slave, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
 	if errno != 0 {

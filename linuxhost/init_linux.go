@@ -44,6 +44,9 @@ func initMain() error {
 		return err
 	}
 	unix.Umask(0o022)
+	if err := dropBoundingSet(); err != nil { // of the main thread; what it has it keeps for now
+		return err
+	}
 	// Signals that processes inside send to PID 1 must not end it; caught ones
 	// go back to their default in children, ignored ones would not.
 	ignored := make(chan os.Signal, 1)

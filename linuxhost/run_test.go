@@ -38,16 +38,6 @@ func TestExitCodes(t *testing.T) {
 	b.t = t
 }
 
-// started blocks until the app has written a line.
-func started(t *testing.T, r *os.File) *bufio.Reader {
-	t.Helper()
-	lines := bufio.NewReader(r)
-	if _, err := lines.ReadString('\n'); err != nil {
-		t.Fatalf("the app said nothing: %v", err)
-	}
-	return lines
-}
-
 // launch starts spec and waits for its first line of output.
 func launch(b *bench, spec sandbox.Spec) (sandbox.Instance, *bufio.Reader) {
 	b.t.Helper()
@@ -159,7 +149,7 @@ func TestNoProcessOutlivesTheApp(t *testing.T) {
 }
 
 // countProcesses counts processes of the machine whose command line has part.
-func countProcesses(t *testing.T, part string) int {
+func countProcesses(t testing.TB, part string) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc")
 	must(t, err)

@@ -57,7 +57,7 @@ func (l *launcher) runInside(ctx context.Context, p sandbox.Process, stdio []*os
 		fdwire.CloseAll(got)
 		return reply, nil
 	}
-	return reply, l.openConsole(reply.Number, got, p.Size, stdio)
+	return reply, l.openConsole(reply.Number, got, stdio)
 }
 
 // giveStreams makes the app's user the owner of pipes, as an open of
@@ -155,7 +155,7 @@ type console struct {
 // something else inside holds its terminal open.
 const drainTime = 300 * time.Millisecond
 
-func (l *launcher) openConsole(number int, masters []*os.File, size sandbox.WindowSize, stdio []*os.File) error {
+func (l *launcher) openConsole(number int, masters, stdio []*os.File) error {
 	if len(masters) != 1 {
 		fdwire.CloseAll(masters)
 		return fmt.Errorf("terminal came as %d files", len(masters))
@@ -168,7 +168,6 @@ func (l *launcher) openConsole(number int, masters []*os.File, size sandbox.Wind
 		c.close()
 		return err
 	}
-	c.resize(size)
 	l.mu.Lock()
 	l.consoles[number] = c
 	l.mu.Unlock()

@@ -96,21 +96,25 @@ var initCapabilities = []uint{unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_KILL}
 // maxCapability bounds the walk over capabilities; the kernel ends it earlier.
 const maxCapability = 63
 
+// dropCapabilities takes all but a few from every thread. The bounding set is
+// emptied where programs are started, as only an exec looks at it; elsewhere
+// no_new_privs stands. (A call on all threads stops the world: forty of them
+// would be most of a start.)
 func (b *builder) dropCapabilities() error {
 	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
 		return fmt.Errorf("no_new_privs: %w", err)
 	}
-	if err := dropBoundingSet(); err != nil {
+	if err := b.children.onBirthThread(dropBoundingSet); err != nil {
 		return err
 	}
 	return setCapabilities(initCapabilities)
 }
 
-// dropBoundingSet empties the bounding and the ambient set, so that no exec
-// gives anything back.
+// dropBoundingSet empties the bounding and the ambient set of this thread, so
+// that no exec of it or its children gives anything back.
 func dropBoundingSet() error {
 	for c := range uintptr(maxCapability) {
-		err := onAllThreads(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0)
+		err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
 		if errors.Is(err, unix.EINVAL) && c > unix.CAP_CHECKPOINT_RESTORE {
 			break // the kernel has no more
 		}
@@ -118,7 +122,7 @@ func dropBoundingSet() error {
 			return fmt.Errorf("bounding set, capability %d: %w", c, err)
 		}
 	}
-	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0); err != nil {
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
 		return fmt.Errorf("ambient set: %w", err)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package linuxhost
 
 import (
-	"errors"
 	"fmt"
 	"syscall"
 
@@ -60,9 +59,7 @@ func dropAllCapabilities() error {
 	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
 		return fmt.Errorf("no_new_privs: %w", err)
 	}
-	// A process without CAP_SETPCAP has nothing to drop; no_new_privs keeps it so.
-	if err := dropBoundingSet(); err != nil && !errors.Is(err, unix.EPERM) {
-		return err
-	}
+	// The bounding set is left: with no_new_privs, and without execve, it gives
+	// nothing to anybody.
 	return setCapabilities(nil)
 }

@@ -1,0 +1,261 @@
+//go:build linux
+
+package attack_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/consentry/consentry/attack"
+	"github.com/consentry/consentry/linuxhost"
+	"github.com/consentry/consentry/sandbox"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		if code, handled := linuxhost.Main(os.Args[1], os.Args[2:]); handled {
+			os.Exit(code)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hosts are those this machine can run OCI apps on.
+func hosts(t *testing.T) map[string]sandbox.Host {
+	t.Helper()
+	self, err := os.Executable()
+	must(t, err)
+	linux := linuxhost.New(linuxhost.Config{Self: self, StateDir: t.TempDir()})
+	if err := linux.Check(context.Background()); err != nil {
+		t.Skipf("the native Linux host lacks a part: %v", err)
+	}
+	return map[string]sandbox.Host{linux.Name(): linux}
+}
+
+// brokerBeside stands for the agent: it must never be asked.
+type brokerBeside struct {
+	sandbox.Broker
+	t *testing.T
+}
+
+func (b brokerBeside) Dial(context.Context, sandbox.Flow) (net.Conn, error) {
+	b.t.Error("somebody asked for a flow")
+	return nil, sandbox.ErrDenied
+}
+
+// image builds a root file system that holds the probe program, plainly,
+// set-uid and with file capabilities.
+func image(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	for _, dir := range []string{"bin", "etc", "tmp"} {
+		must(t, os.Mkdir(filepath.Join(root, dir), 0o755))
+	}
+	must(t, os.Chmod(filepath.Join(root, "tmp"), 0o1777))
+	program := filepath.Join(root, attack.ProbePath)
+	build := exec.Command("go", "build", "-o", program, "./probe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the probe: %v\n%s", err, out)
+	}
+	text, err := os.ReadFile(program)
+	must(t, err)
+	for _, name := range []string{"setuid", "filecaps"} {
+		must(t, os.WriteFile(filepath.Join(root, name), text, 0o755))
+	}
+	must(t, os.Chmod(filepath.Join(root, "setuid"), 0o755|os.ModeSetuid|os.ModeSetgid))
+	must(t, unix.Setxattr(filepath.Join(root, "filecaps"), "security.capability", allCapabilities(), 0))
+	return root
+}
+
+// allCapabilities is a version 2 capability attribute: permitted, effective.
+func allCapabilities() []byte {
+	b := binary.LittleEndian.AppendUint32(nil, 0x02000001)
+	for range 2 {
+		b = binary.LittleEndian.AppendUint32(b, 0xffffffff)
+		b = binary.LittleEndian.AppendUint32(b, 0)
+	}
+	return b
+}
+
+// outside is what an app might reach on the host, watched for change.
+type outside struct {
+	victim   *exec.Cmd
+	secret   string
+	socket   net.Listener
+	abstract net.Listener
+	reached  chan string
+	before   string
+}
+
+func newOutside(t *testing.T) *outside {
+	t.Helper()
+	dir := t.TempDir()
+	o := &outside{secret: filepath.Join(dir, "secret"), reached: make(chan string, 100)}
+	must(t, os.WriteFile(o.secret, []byte("of the host"), 0o644))
+	o.victim = exec.Command("sleep", "600")
+	must(t, o.victim.Start())
+	t.Cleanup(func() { o.victim.Process.Kill(); o.victim.Wait() })
+	var err error
+	o.socket, err = net.Listen("unix", filepath.Join(dir, "agent.sock"))
+	must(t, err)
+	o.abstract, err = net.Listen("unix", fmt.Sprintf("@attack-%d", os.Getpid()))
+	must(t, err)
+	for _, l := range []net.Listener{o.socket, o.abstract} {
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				o.reached <- l.Addr().String()
+				c.Close()
+			}
+		}()
+		t.Cleanup(func() { l.Close() })
+	}
+	o.before = o.state(t)
+	return o
+}
+
+func (o *outside) targets() []string {
+	return []string{
+		fmt.Sprintf("pid=%d", o.victim.Process.Pid), "file=" + o.secret, "socket=" + o.socket.Addr().String(),
+		"abstract=" + o.abstract.Addr().String()[1:], "disk=vda",
+	}
+}
+
+// state is a digest of what must not change: the program that launches, the
+// secret, the kernel's knobs, mounts, interfaces, routes and modules.
+func (o *outside) state(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	must(t, err)
+	var all bytes.Buffer
+	for _, path := range []string{
+		self, o.secret, "/proc/self/mountinfo", "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/kernel/hostname",
+		"/proc/sys/fs/suid_dumpable", "/proc/sys/net/ipv4/ip_forward", "/proc/net/route", "/proc/modules", "/proc/keys",
+	} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			text = []byte(err.Error())
+		}
+		if path == "/proc/keys" { // its lines count uses and time
+			continue
+		}
+		fmt.Fprintf(&all, "%s %x\n", path, sha256.Sum256(text))
+	}
+	return all.String()
+}
+
+func (o *outside) unchanged(t *testing.T) {
+	t.Helper()
+	if after := o.state(t); after != o.before {
+		t.Errorf("the host changed:\n%s\n%s", o.before, after)
+	}
+	if err := o.victim.Process.Signal(unix.Signal(0)); err != nil {
+		t.Errorf("the process outside: %v", err)
+	}
+	if raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", o.victim.Process.Pid)); err != nil || bytes.Contains(raw, []byte(") Z")) || bytes.Contains(raw, []byte(") t")) {
+		t.Errorf("the process outside is %s %v", raw, err)
+	}
+	select {
+	case who := <-o.reached:
+		t.Errorf("%s of the host was reached", who)
+	default:
+	}
+}
+
+func TestAttacks(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: the native host does not run without it yet")
+	}
+	root := image(t)
+	for hostName, host := range hosts(t) {
+		o := newOutside(t)
+		for n, p := range attack.Probes {
+			t.Run(fmt.Sprintf("%s/%02d %s", hostName, p.Row, p.Name), func(t *testing.T) {
+				spec := sandbox.Spec{
+					ID: fmt.Sprintf("attack%d", n), Name: p.Name,
+					Image: &sandbox.Image{Lower: []string{root}, IDBase: 0x30000000},
+					Stop:  sandbox.StopRule{Grace: time.Second},
+				}
+				report, err := attack.Run(context.Background(), host, spec, brokerBeside{t: t}, p, o.targets())
+				must(t, err)
+				if err := p.Judge(report); err != nil {
+					t.Error(err)
+				}
+				o.unchanged(t)
+			})
+		}
+	}
+}
+
+// TestJudgeSeesFailures: a probe that was not carried out is not a pass.
+func TestJudgeSeesFailures(t *testing.T) {
+	p := attack.Probe{Name: "x", Want: map[string][]string{"a": {"EPERM"}, "b": {"EPERM", "ENOENT"}}}
+	held := attack.Report{Attempts: []attack.Attempt{{Try: "a", Result: "EPERM"}, {Try: "b", Result: "ENOENT"}}}
+	if err := p.Judge(held); err != nil {
+		t.Fatalf("all walls held, and yet: %v", err)
+	}
+	for name, r := range map[string]attack.Report{
+		"nothing":    {},
+		"one missed": {Attempts: held.Attempts[:1]},
+		"worked":     {Attempts: []attack.Attempt{{Try: "a", Result: attack.Done}, held.Attempts[1]}},
+		"stranger":   {Attempts: append([]attack.Attempt{{Try: "c", Result: "EPERM"}}, held.Attempts...)},
+		"crashed":    {Attempts: held.Attempts, Exit: sandbox.Exit{Code: 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if p.Judge(r) == nil {
+				t.Fatal("passed")
+			}
+		})
+	}
+}
+
+// TestAttacksWorkWithoutWalls: the probes can tell a wall from none. Run bare
+// on this machine, as root, harmless ones get through or to another errno.
+func TestAttacksWorkWithoutWalls(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: without it the kernel refuses most of these by itself")
+	}
+	root := image(t)
+	o := newOutside(t)
+	for _, name := range []string{"namespaces", "bpf", "perf", "keys", "userfaultfd", "abstract", "pidfd", "raw", "handles"} {
+		for _, p := range attack.Probes {
+			if p.Name != name {
+				continue
+			}
+			t.Run(name, func(t *testing.T) {
+				cmd := exec.Command(filepath.Join(root, attack.ProbePath), append([]string{name}, o.targets()...)...)
+				out, err := cmd.Output()
+				must(t, err)
+				report := attack.Report{Attempts: attack.Parse(t, out)}
+				if p.Judge(report) == nil {
+					t.Errorf("passes without any wall: %s", out)
+				}
+			})
+		}
+	}
+	for len(o.reached) > 0 {
+		<-o.reached
+	}
+}

@@ -1,0 +1,169 @@
+//go:build linux
+
+package linuxhost_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/consentry/consentry/linuxhost"
+)
+
+// agentProcess starts another process with an app that sleeps for marker s.
+func agentProcess(b *bench, marker string) *exec.Cmd {
+	b.t.Helper()
+	self, err := os.Executable()
+	must(b.t, err)
+	agent := exec.Command(self, "test-agent", self, b.state, b.image, marker)
+	agent.Stderr = os.Stderr
+	out, err := agent.StdoutPipe()
+	must(b.t, err)
+	must(b.t, agent.Start())
+	b.t.Cleanup(func() { agent.Process.Kill(); agent.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || line != "up\n" {
+		b.t.Fatalf("agent says %q, %v", line, err)
+	}
+	if n := countProcesses(b.t, "sleep\x00"+marker); n != 1 {
+		b.t.Fatalf("%d apps run", n)
+	}
+	return agent
+}
+
+// eventually waits for a condition that another process brings about.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for start := time.Now(); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Since(start) > 10*time.Second {
+			t.Fatalf("after 10 s not: %s", what)
+		}
+	}
+}
+
+// childrenOf returns the processes whose parent is pid.
+func childrenOf(t *testing.T, pid int) []int {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	must(t, err)
+	var children []int
+	for _, path := range stats {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		_, rest, _ := strings.Cut(string(raw), ") ")
+		fields := strings.Fields(rest)
+		if len(fields) > 1 && fields[1] == strconv.Itoa(pid) {
+			child, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			must(t, err)
+			children = append(children, child)
+		}
+	}
+	return children
+}
+
+func mountsOfMachine(t *testing.T) string {
+	t.Helper()
+	raw, err := os.ReadFile("/proc/self/mountinfo")
+	must(t, err)
+	return string(raw)
+}
+
+func TestKilledAgentLeavesNothing(t *testing.T) {
+	b := newBench(t)
+	before := mountsOfMachine(t)
+	agent := agentProcess(b, "5001")
+	launchers := childrenOf(t, agent.Process.Pid)
+	must(t, agent.Process.Kill())
+	eventually(t, "the app is dead", func() bool { return countProcesses(t, "sleep\x005001") == 0 })
+	eventually(t, "the launcher is dead", func() bool {
+		for _, pid := range launchers {
+			if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
+				return false
+			}
+		}
+		return len(launchers) == 1
+	})
+	if left := cgroupsLeft(t, b.state); len(left) > 0 {
+		t.Errorf("cgroups left: %v", left)
+	}
+	if after := mountsOfMachine(t); after != before {
+		t.Errorf("mounts left: %s", after)
+	}
+}
+
+func TestKilledLauncherTakesTheAppAlong(t *testing.T) {
+	b := newBench(t)
+	agent := agentProcess(b, "5002")
+	launchers := childrenOf(t, agent.Process.Pid)
+	if len(launchers) != 1 {
+		t.Fatalf("launchers %v", launchers)
+	}
+	kill(t, launchers[0])
+	eventually(t, "the app is dead", func() bool { return countProcesses(t, "sleep\x005002") == 0 })
+	if len(cgroupsLeft(t, b.state)) == 0 {
+		t.Error("nothing for Cleanup to do: the test tests nothing")
+	}
+	must(t, linuxhost.Cleanup(context.Background(), b.state, nil))
+	if left := cgroupsLeft(t, b.state); len(left) > 0 {
+		t.Errorf("cgroups left: %v", left)
+	}
+}
+
+func TestKilledInitEndsTheRun(t *testing.T) {
+	b := newBench(t)
+	app, _ := launch(b, b.spec(sh("echo up; sleep 5003")...))
+	for _, launcher := range childrenOf(t, os.Getpid()) {
+		for _, pid := range childrenOf(t, launcher) {
+			kill(t, pid)
+		}
+	}
+	if exit := waitFor(t, app); exit.Code != 137 || exit.Reason == "" {
+		t.Errorf("exit %+v", exit)
+	}
+	if n := countProcesses(t, "sleep\x005003"); n != 0 {
+		t.Errorf("%d processes live on", n)
+	}
+}
+
+// TestCleanupKillsWhatIsLeft: a process that stayed in the cgroup of a run
+// whose launcher is gone.
+func TestCleanupKillsWhatIsLeft(t *testing.T) {
+	b := newBench(t)
+	stray := exec.Command("sleep", "5004")
+	must(t, stray.Start())
+	for _, dir := range linuxhost.StateCgroups(b.state) {
+		must(t, os.MkdirAll(filepath.Join(dir, "gone"), 0o755))
+		must(t, os.WriteFile(filepath.Join(dir, "gone", "cgroup.procs"), []byte(strconv.Itoa(stray.Process.Pid)), 0o644))
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- stray.Wait() }()
+	must(t, linuxhost.Cleanup(context.Background(), b.state, nil))
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("it ended by itself")
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("it lives")
+		stray.Process.Kill()
+	}
+	if left := cgroupsLeft(t, b.state); len(left) > 0 {
+		t.Errorf("cgroups left: %v", left)
+	}
+}
+
+func kill(t *testing.T, pid int) {
+	t.Helper()
+	p, err := os.FindProcess(pid)
+	must(t, err)
+	must(t, p.Kill())
+}
