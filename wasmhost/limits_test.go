@@ -242,7 +242,10 @@ func TestBombs(t *testing.T) {
 		{"large table", module(typeNone, oneFunc, "\x04\x01\x70\x00\xff\xff\xff\xff\x0f", exportStart, endless), "more than 1048576"},
 		{"many tables", module(typeNone, oneFunc, "\x04\x20"+strings.Repeat("\x70\x00\x00", 32), exportStart, endless), "tables"},
 		{"large memory", module(typeNone, oneFunc, "\x05\x01\x00\x80\x80\x04", exportStart, endless), "min 65536 pages"},
-		{"count without content", module("\x01\xff\xff\xff\xff\x0f"), "no _start"},
+		{"types without content", module("\x01\xff\xff\xff\xff\x0f", oneFunc, exportStart, endless), "types"},
+		{"parameters without content", module("\x01\x01\x60\xff\xff\xff\xff\x0f", oneFunc, exportStart, endless), "values"},
+		{"elements without content", module(typeNone, oneFunc, exportStart, "\x09\x01\x01\x00\xff\xff\xff\xff\x0f", endless), "elements"},
+		{"data without content", module(typeNone, oneFunc, exportStart, endless, "\x0b\x01\x01\xff\xff\xff\xff\x0f"), "data"},
 		{"functions without content", module(typeNone, oneFunc, exportStart, "\x0a\xff\xff\xff\xff\x0f"), "functions"},
 	}
 	for _, c := range cases {
