@@ -54,10 +54,11 @@ func Rewrite(module []byte) (Result, error) {
 	}
 	m := &rewriter{bodies: map[wasmbin.SectionID][]byte{}}
 	for _, s := range sections {
+		if err := wasmbin.Check(s.ID, s.Body); err != nil {
+			return Result{}, err
+		}
 		if s.ID != wasmbin.Custom {
 			m.bodies[s.ID] = s.Body
-		} else if s.Name == "name" && m.names == nil {
-			m.names = s.Body
 		}
 	}
 	if err := m.run(); err != nil {
@@ -69,7 +70,6 @@ func Rewrite(module []byte) (Result, error) {
 // rewriter holds the section bodies, which run replaces one by one.
 type rewriter struct {
 	bodies   map[wasmbin.SectionID][]byte
-	names    []byte // of the "name" section, for stack traces
 	globals  uint32 // of the module itself, imported ones included
 	check    []byte // one interruption point
 	charge   []byte // what stands before it at a bulk operation
@@ -97,8 +97,8 @@ func (m *rewriter) run() error {
 	return nil
 }
 
-// bytes writes the module out. Custom sections other than names are dropped:
-// code offsets in them no longer hold.
+// bytes writes the module out, without custom sections: code offsets in them no
+// longer hold, and the engine would read names by counts that nobody checked.
 func (m *rewriter) bytes(sizeHint int) []byte {
 	out := make([]byte, 0, sizeHint+sizeHint/4)
 	out = append(out, wasmbin.Header...)
@@ -106,11 +106,6 @@ func (m *rewriter) bytes(sizeHint int) []byte {
 		if body, present := m.bodies[id]; present {
 			out = appendSection(out, id, body)
 		}
-	}
-	if m.names != nil {
-		body := wasmbin.AppendU32(nil, uint32(len("name")))
-		body = append(body, "name"...)
-		out = appendSection(out, wasmbin.Custom, append(body, m.names...))
 	}
 	return out
 }
