@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 
 	"github.com/consentry/consentry/agent/ipc"
@@ -28,6 +29,9 @@ func Spawn(exe string, args ...string) Starter {
 		}
 		cmd.Stdout, cmd.Stderr = log, log
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := keepFiles(); err != nil {
+			return nil, err
+		}
 		if err := cmd.Start(); err != nil {
 			return nil, err
 		}
@@ -36,6 +40,21 @@ func Spawn(exe string, args ...string) Starter {
 		go func() { ended <- endOf(cmd.Wait()) }()
 		return ended, nil
 	}
+}
+
+// keepFiles keeps open files that our own parent left to us, a lock or a pipe
+// of a script, from going on to the agent: it would hold them for days.
+func keepFiles() error {
+	entries, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		return fmt.Errorf("list open files: %w", err)
+	}
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+	return nil
 }
 
 func endOf(err error) error {

@@ -22,9 +22,9 @@ var Now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 // Agent is one that serves; its methods may be used by several goroutines.
 type Agent struct {
 	Paths ipc.Paths
-	API   string // the API version it claims
 
 	mu      sync.Mutex
+	api     string // the API version it claims
 	prompts []api.Prompt
 	grants  []api.Grant
 	calls   []string
@@ -52,7 +52,7 @@ func Start(p ipc.Paths) (a *Agent, stop func(), err error) {
 		return nil, nil, err
 	}
 	a = &Agent{
-		Paths: p, API: api.APIVersion, prompts: somePrompts(), grants: someGrants(),
+		Paths: p, api: api.APIVersion, prompts: somePrompts(), grants: someGrants(),
 		answer: map[string]chan api.AnswerRequest{}, doctor: goodDoctor(),
 	}
 	server := &http.Server{Handler: a.handler(), ReadHeaderTimeout: 5 * time.Second}
@@ -84,6 +84,9 @@ func (a *Agent) Waits(prompt string) bool {
 	defer a.mu.Unlock()
 	return a.answer[prompt] != nil
 }
+
+// SpeakAPI changes the API version it claims.
+func (a *Agent) SpeakAPI(v string) { a.mu.Lock(); a.api = v; a.mu.Unlock() }
 
 // BreakLedger makes `log verify` fail.
 func (a *Agent) BreakLedger() { a.mu.Lock(); a.broken = true; a.mu.Unlock() }

@@ -10,7 +10,9 @@ import (
 )
 
 func (a *Agent) version(*http.Request) (any, error) {
-	return api.Version{Version: "1.0.0", API: a.API, PID: 4242, Started: Now, OS: "linux", Arch: "amd64"}, nil
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return api.Version{Version: "1.0.0", API: a.api, PID: 4242, Started: Now, OS: "linux", Arch: "amd64"}, nil
 }
 
 func (a *Agent) doctorCall(*http.Request) (any, error) {

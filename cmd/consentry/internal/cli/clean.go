@@ -39,7 +39,11 @@ func (c *cleaner) Write(p []byte) (int, error) {
 // flush writes what was kept back at the end of the output.
 func (c *cleaner) flush() {
 	for _, b := range c.rest {
-		text, _ := cleanRune(rune(b), []byte{b})
+		r := rune(b)
+		if b >= utf8.RuneSelf {
+			r = utf8.RuneError
+		}
+		text, _ := cleanRune(r, []byte{b})
 		_, _ = c.w.Write(text)
 	}
 	c.rest = nil

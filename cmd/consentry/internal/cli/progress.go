@@ -74,9 +74,7 @@ func (b *bars) update(p api.Progress) {
 	key := p.Phase + " " + p.Item
 	bar := b.bars[key]
 	if bar == nil {
-		bar = b.p.AddBar(p.Total,
-			mpb.PrependDecorators(decor.Name(plain(p.Phase), decor.WC{W: 9, C: decor.DindentRight}), decor.Name(plain(p.Item), decor.WCSyncSpaceR)),
-			mpb.AppendDecorators(decor.CountersKiloByte("% .1f / % .1f")))
+		bar = b.add(p)
 		b.bars[key] = bar
 	}
 	bar.SetTotal(max(p.Total, 0), false)
@@ -84,6 +82,19 @@ func (b *bars) update(p api.Progress) {
 	if p.Total > 0 && p.Done >= p.Total {
 		bar.SetTotal(p.Total, true)
 	}
+}
+
+// add begins a bar, or a spinner where no end is known.
+func (b *bars) add(p api.Progress) *mpb.Bar {
+	name := mpb.PrependDecorators(
+		decor.Name(plain(p.Phase), decor.WC{W: 9, C: decor.DindentRight}),
+		decor.Name(plain(p.Item), decor.WCSyncSpaceR))
+	if p.Total <= 0 {
+		return b.p.AddSpinner(0, name)
+	}
+	return b.p.AddBar(p.Total, name, mpb.AppendDecorators(decor.Any(func(st decor.Statistics) string {
+		return size(st.Current) + " / " + size(st.Total)
+	})))
 }
 
 // stop leaves the bars as they are and waits until they are drawn.

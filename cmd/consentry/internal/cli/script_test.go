@@ -77,6 +77,7 @@ func TestStories(t *testing.T) {
 			home := filepath.Join(env.WorkDir, "h")
 			env.Setenv(ipc.HomeEnv, home)
 			env.Setenv("NOTERMINAL", "1")
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector waits a second at each end
 			env.Values["agent"] = (*clienttest.Agent)(nil)
 			if strings.HasPrefix(filepath.Base(env.WorkDir), "script-start") {
 				return nil // these start their own
@@ -114,7 +115,7 @@ func exitsWith(ts *testscript.TestScript, _ bool, args []string) {
 // commandFake changes what the agent says: fake broken-ledger.
 func commandFake(ts *testscript.TestScript, _ bool, args []string) {
 	a := ts.Value("agent").(*clienttest.Agent)
-	map[string]func(){"broken-ledger": a.BreakLedger, "broken-hosts": a.BreakHosts, "empty": a.Clear, "other-api": func() { a.API = "9" }}[args[0]]()
+	map[string]func(){"broken-ledger": a.BreakLedger, "broken-hosts": a.BreakHosts, "empty": a.Clear, "other-api": func() { a.SpeakAPI("9") }}[args[0]]()
 }
 
 // seesCall wants a call with a text in it to have reached the agent, or not.

@@ -56,6 +56,7 @@ type session struct {
 	ripe     <-chan time.Time
 
 	frames  chan frame
+	handled chan struct{} // one for each frame
 	broken  chan error
 	outbox  chan outgoing
 	control chan outgoing
@@ -82,7 +83,7 @@ func (c *cli) converse(ctx context.Context, cl *client.Client, stream *client.St
 		cli: c, mode: m, stream: stream, answer: cl.Answer,
 		gate: newGate(), progress: c.progressOn(m.Quiet || m.JSON),
 		noted: map[string]string{}, answered: map[string]bool{},
-		frames: make(chan frame), broken: make(chan error, 1),
+		frames: make(chan frame), handled: make(chan struct{}), broken: make(chan error, 1),
 		outbox: make(chan outgoing), control: make(chan outgoing, 32), quit: make(chan struct{}),
 	}
 	s.appOut, s.appErr = s.output(c.Out, c.out), s.output(c.Err, c.err)
@@ -125,6 +126,7 @@ func (s *session) converse(ctx context.Context) (int, error) {
 			} else if last || err != nil {
 				return code, err
 			}
+			s.handled <- struct{}{}
 		case err := <-s.broken:
 			return s.brokenOff(err)
 		case chunk, more := <-s.keysWanted():
@@ -206,9 +208,7 @@ func (s *session) readFrames() {
 		case kind == api.FrameErr && !s.JSON:
 			_, err = s.appErr.Write(payload)
 		default:
-			select {
-			case s.frames <- frame{kind, append([]byte(nil), payload...)}:
-			case <-s.quit:
+			if !s.deliver(frame{kind, append([]byte(nil), payload...)}) {
 				return
 			}
 		}
@@ -216,6 +216,22 @@ func (s *session) readFrames() {
 			s.broken <- err
 			return
 		}
+	}
+}
+
+// deliver hands a frame to the loop and waits until it is dealt with: output
+// that comes after a question must find the gate closed.
+func (s *session) deliver(f frame) bool {
+	select {
+	case s.frames <- f:
+	case <-s.quit:
+		return false
+	}
+	select {
+	case <-s.handled:
+		return true
+	case <-s.quit:
+		return false
 	}
 }
 

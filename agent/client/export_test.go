@@ -1,0 +1,4 @@
+package client
+
+// Explain is explain, for the tests.
+var Explain = explain
