@@ -202,7 +202,6 @@ func (s *session) readFrames() {
 		kind, payload, err := s.stream.Next()
 		switch {
 		case err != nil:
-		case s.Detach && (kind == api.FrameOut || kind == api.FrameErr): // it is in the logs
 		case kind == api.FrameOut && !s.JSON:
 			_, err = s.appOut.Write(payload)
 		case kind == api.FrameErr && !s.JSON:
