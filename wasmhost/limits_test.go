@@ -30,6 +30,7 @@ var busy = map[string]string{
 }
 
 const busyHead = `
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,10 +43,15 @@ int fib(int n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
 int main(int argc, char **argv) { write(1, "up", 2); `
 
 func TestStopIsPrompt(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "big"), make([]byte, 64<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	spec := sandbox.Spec{Mounts: []sandbox.Mount{{Source: dir, Target: "/d", ReadOnly: true}}}
 	for name, body := range busy {
 		t.Run(name, func(t *testing.T) {
 			path := buildC(t, busyHead+body+"}", "-O1", "-mbulk-memory")
-			s := begin(t, path, sandbox.Spec{}, &testBroker{})
+			s := begin(t, path, spec, &testBroker{})
 			s.waitFor("up")
 			time.Sleep(50 * time.Millisecond)
 			start := time.Now()

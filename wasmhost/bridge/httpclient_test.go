@@ -76,9 +76,15 @@ func TestRedirectDropsSecrets(t *testing.T) {
 	}
 }
 
-// No connection is used twice: each request is a flow with its own verdict.
+// No connection is used twice: each request, and each hop of a redirect even
+// to the same host, is a flow with its own verdict.
 func TestEveryRequestDials(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "x") }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" {
+			http.Redirect(w, r, "/next", http.StatusFound)
+		}
+		fmt.Fprint(w, "x")
+	}))
 	defer server.Close()
 	d := &dialer{allowed: map[string]bool{"one.test": true}}
 	client := newHTTPClient(d, nil)
@@ -90,8 +96,8 @@ func TestEveryRequestDials(t *testing.T) {
 		io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
 	}
-	if len(d.asked) != 3 {
-		t.Errorf("asked %v, want three times", d.asked)
+	if len(d.asked) != 6 {
+		t.Errorf("asked %v, want six times", d.asked)
 	}
 }
 
