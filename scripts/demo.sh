@@ -15,6 +15,7 @@ work=$(mktemp -d)
 # An agent of our own, so that yours is left alone. Socket paths hold 107 bytes.
 export CONSENTRY_HOME=$dir/home
 [ ${#CONSENTRY_HOME} -le 70 ] || export CONSENTRY_HOME=$work/home
+rm -rf "$CONSENTRY_HOME/consent" # each demo asks anew
 server='' app=''
 
 finish() {
@@ -30,13 +31,10 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-if [ ! -s "$dir/base.tar" ]; then
-  echo "building the base image from Debian packages (once)"
-  mmdebstrap --quiet --variant=minbase --include=python3,curl,ca-certificates stable "$dir/base.new.tar"
-  mv "$dir/base.new.tar" "$dir/base.tar"
-fi
+echo "the base image from Debian packages (built once, a minute or two)"
+scripts/base.sh .cache/base.tar
 rm -rf "$dir/image"
-go run ./tools/mkimage -o "$dir/image" -layer "$dir/base.tar" -folder examples/demo/app=/app \
+go run ./tools/mkimage -o "$dir/image" -layer .cache/base.tar -folder examples/demo/app=/app \
   -cmd python3,-u,/app/main.py -port 8080 -label dev.consentry.manifest=examples/demo/manifest.json
 GOOS=wasip1 GOARCH=wasm go build -o "$dir/sample.wasm" ./examples/wasm-go
 
@@ -80,7 +78,7 @@ hit = "GET /" in open(hits).read()
 if answer == "allow":
     good = got.get("email") == "given" and got.get("loopback") == "given" and hit and len(got) == 3
 else:
-    good = len(got) == 3 and set(got.values()) == {"refused"} and not hit
+    good = len(got) == 3 and "given" not in got.values() and not hit # after three refusals it is not even asked
 print("as it should be" if good else "NOT as it should be; the loopback server was " + ("" if hit else "not ") + "reached")
 sys.exit(not good)
 PY
