@@ -3,7 +3,6 @@ package wasmhost
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -240,11 +239,4 @@ func buildGo(t testing.TB, pkg string) string {
 		t.Fatalf("go build: %v\n%s", err, text)
 	}
 	return out
-}
-
-func mustMatch(t *testing.T, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Fatalf("error is %v, want %v", err, want)
-	}
 }

@@ -15,6 +15,8 @@ import (
 
 // busy are programs that never end by themselves. Each writes "up" first.
 var busy = map[string]string{
+	"file reads": `static char b[64 << 20]; int f = open("/d/big", O_RDONLY);
+		if (pread(f, b, sizeof b, 0) != sizeof b) return 1; for (;;) pread(f, b, sizeof b, 0);`,
 	"loop":                    `for (;;) { asm volatile(""); }`,
 	"loop of a loopless call": `extern int leaf(int); int x = 1; for (;;) x = leaf(x);`,
 	"host calls":              `for (;;) raw_yield();`,
