@@ -241,6 +241,28 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// TestHostileAcrossLayers: what a layer alone cannot show is refused when it is
+// settled on those below.
+func TestHostileAcrossLayers(t *testing.T) {
+	base := []entry{{name: "d/"}, {name: "d/f", body: "f"}, {name: "out", kind: '2', link: "../../../../../../etc"}, {name: "loop", kind: '2', link: "loop"}}
+	for what, upper := range map[string][]entry{
+		"hard link to a directory below":      {{name: "h", kind: '1', link: "d"}},
+		"hard link out through a link below":  {{name: "h", kind: '1', link: "out/passwd"}},
+		"hard link through a loop below":      {{name: "h", kind: '1', link: "loop/f"}},
+		"hard link to what this layer hides":  {{name: "d/"}, {name: "d/.wh..wh..opq"}, {name: "h", kind: '1', link: "d/f"}},
+		"hard link to a directory by its own": {{name: "d/"}, {name: "d/x", kind: '1', link: "d/x/y"}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			_, check := canary(t)
+			_, _, err := stack(t, tarOf(t, base...), tarOf(t, upper...))
+			check()
+			if !errors.Is(err, ErrHostile) {
+				t.Errorf("not refused: %v", err)
+			}
+		})
+	}
+}
+
 // hostileTar writes what archive/tar would not.
 func hostileTar(t *testing.T, entries []entry) []byte {
 	t.Helper()
