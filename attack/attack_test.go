@@ -43,7 +43,9 @@ func hosts(t *testing.T) map[string]sandbox.Host {
 	t.Helper()
 	self, err := os.Executable()
 	must(t, err)
-	linux := linuxhost.New(linuxhost.Config{Self: self, StateDir: t.TempDir()})
+	state := t.TempDir()
+	linux := linuxhost.New(linuxhost.Config{Self: self, StateDir: state})
+	t.Cleanup(func() { must(t, linuxhost.Cleanup(context.Background(), state, nil)) })
 	if err := linux.Check(context.Background()); err != nil {
 		t.Skipf("the native Linux host lacks a part: %v", err)
 	}

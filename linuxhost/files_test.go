@@ -70,6 +70,9 @@ func TestShare(t *testing.T) {
 	folder := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(folder, "mine"), []byte("mine\n"), 0o600))
 	must(t, os.WriteFile(filepath.Join(folder, "roots"), []byte("roots\n"), 0o600))
+	device := filepath.Join(folder, "zero")
+	must(t, syscall.Mknod(device, syscall.S_IFCHR|0o666, 1<<8|5))
+	must(t, os.Chmod(device, 0o666))
 	for _, path := range []string{folder, filepath.Join(folder, "mine")} {
 		must(t, os.Chown(path, owner, group))
 	}
@@ -77,11 +80,11 @@ func TestShare(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b.t = t
 			file := strings.ReplaceAll(name, "-", "")
-			spec := b.spec(sh(fmt.Sprintf("cat /mnt/in/mine; stat -c %%u:%%g /mnt/in/mine; cat /mnt/in/roots; echo x >/mnt/in/%s", file))...)
+			spec := b.spec(sh(fmt.Sprintf("cat /mnt/in/mine; stat -c %%u:%%g /mnt/in/mine; cat /mnt/in/roots; head -c 1 /mnt/in/zero | wc -c; echo x >/mnt/in/%s", file))...)
 			spec.Process.User = sandbox.User{UID: 1000, GID: 1000}
 			spec.Mounts = []sandbox.Mount{{Source: folder, Target: "/mnt/in", ReadOnly: readOnly}}
 			got := b.run(spec)
-			if !strings.HasPrefix(got.out, "mine\n1000:1000\n") || strings.Contains(got.out, "roots") {
+			if !strings.HasPrefix(got.out, "mine\n1000:1000\n0\n") || strings.Contains(got.out, "roots") {
 				t.Errorf("got %+v", got)
 			}
 			_, err := os.Stat(filepath.Join(folder, file))
@@ -157,11 +160,12 @@ func TestMountsThatAreRefused(t *testing.T) {
 func TestImageThatPutsLinksInOurWay(t *testing.T) {
 	b := newBench(t)
 	victim := t.TempDir()
-	for _, name := range []string{"proc", "dev", "sys"} {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range [][2]string{{"proc", victim}, {"proc", "data"}, {"dev", "/data"}, {"sys", "data"}} {
+		name := c[0]
+		t.Run(name+" to "+c[1], func(t *testing.T) {
 			b.t = t
 			layer := t.TempDir()
-			must(t, os.Symlink(victim, filepath.Join(layer, name)))
+			must(t, os.Symlink(c[1], filepath.Join(layer, name)))
 			spec := b.spec("true")
 			spec.Image.Lower = append(spec.Image.Lower, layer)
 			if got, err := b.try(spec); err == nil {

@@ -20,6 +20,8 @@ import (
 type launcher struct {
 	onMain chan func() // runs on the thread that never ends
 
+	tearing sync.Mutex // held while the run is taken down, so that nobody leaves before it is
+
 	mu       sync.Mutex
 	spec     sandbox.Spec
 	state    string
@@ -63,9 +65,12 @@ func launcherMain() error {
 	}
 }
 
-// tearDown leaves nothing of the run. It is called once, when nobody calls any
-// more, but also after a start that went wrong half-way.
+// tearDown leaves nothing of the run: when the app has ended, when the agent
+// has gone, after a start that went wrong half-way. A second call waits for the
+// first.
 func (l *launcher) tearDown() error {
+	l.tearing.Lock()
+	defer l.tearing.Unlock()
 	l.mu.Lock()
 	child, group := l.init, l.group
 	l.init, l.group = nil, nil
