@@ -57,18 +57,13 @@ func paramTypes(letters string) []api.ValueType {
 // does nothing but host calls ends as promptly as one that loops.
 func wrap(run func(context.Context, Call) Errno) api.GoModuleFunc {
 	return func(ctx context.Context, mod api.Module, stack []uint64) {
-		args := [maxParams]uint64{}
-		copy(args[:], stack)
-		errno := guarded(ctx, run, Call{Mem: Memory{mod.Memory()}, args: args[:]})
+		errno := guarded(ctx, run, Call{Mem: Memory{mod.Memory()}, args: stack})
 		if ctx.Err() != nil {
 			panic(sys.NewExitError(stoppedCode))
 		}
 		stack[0] = uint64(errno)
 	}
 }
-
-// maxParams is the widest function, path_open.
-const maxParams = 9
 
 func guarded(ctx context.Context, run func(context.Context, Call) Errno, c Call) (errno Errno) {
 	defer func() {
