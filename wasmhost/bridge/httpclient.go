@@ -131,7 +131,7 @@ func canonicalURL(u *url.URL) error {
 	if u.User != nil || u.Opaque != "" {
 		return fmt.Errorf("%w: URL with a user name or without a host", sandbox.ErrInvalid)
 	}
-	host, err := canonicalHost(u.Hostname())
+	host, err := sandbox.CanonicalHost(u.Hostname())
 	if err != nil {
 		return err
 	}
