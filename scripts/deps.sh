@@ -24,6 +24,7 @@ needs() {
 mmdebstrap mmdebstrap
 ip iproute2
 curl curl
+python3 python3
 /etc/ssl/certs/ca-certificates.crt ca-certificates
 END
   [ "$group" = test ] || return 0
@@ -43,7 +44,6 @@ umoci umoci
 skopeo skopeo
 busybox busybox-static
 fusermount3 fuse3
-python3 python3
 depmod kmod
 xz xz-utils
 cpio cpio
