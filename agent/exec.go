@@ -98,6 +98,9 @@ func (a *Agent) exec(l *live, execer sandbox.Execer, p sandbox.Process, stdin bo
 	if err := files.open(pipe, stdin); err != nil {
 		return err
 	}
+	if err := makeBlocking(files.app); err != nil {
+		return err
+	}
 	p.Stdio = files.give()
 	running, err := execer.Exec(ctx, p)
 	if err != nil {

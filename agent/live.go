@@ -84,6 +84,9 @@ func (l *live) startSandbox(ctx context.Context) (err error) {
 	}
 	spec := l.rec.Spec
 	if spec.Image != nil {
+		if err := makeBlocking(l.files.app); err != nil {
+			return fmt.Errorf("standard files: %w", err)
+		}
 		if spec.Link, err = l.startRouter(ctx, b); err != nil {
 			return err
 		}

@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -284,7 +286,13 @@ func (a *Agent) volumeMount(volume api.VolumeMount) (sandbox.Mount, error) {
 		return sandbox.Mount{}, err
 	}
 	source := filepath.Join(a.cfg.Data, "volumes", volume.Name)
-	if err := os.MkdirAll(source, 0o700); err != nil {
+	err = os.MkdirAll(filepath.Dir(source), 0o700) // keeps the host's users out
+	if err == nil {
+		if err = os.Mkdir(source, 0o755); errors.Is(err, fs.ErrExist) {
+			err = nil
+		}
+	}
+	if err != nil {
 		return sandbox.Mount{}, fmt.Errorf("volume %s: %w", volume.Name, err)
 	}
 	return sandbox.Mount{Source: source, Target: target, ReadOnly: volume.ReadOnly, Volume: true}, nil

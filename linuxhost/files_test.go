@@ -119,7 +119,7 @@ func TestVolume(t *testing.T) {
 	if err != nil || string(text) != "line\nline\n" {
 		t.Fatalf("volume holds %q, %v", text, err)
 	}
-	if uid, _ := ownerOf(t, filepath.Join(volume, "f")); uid != idBase+70 {
+	if uid, _ := ownerOf(t, filepath.Join(volume, "f")); uid != 70 {
 		t.Errorf("owner %d", uid)
 	}
 }

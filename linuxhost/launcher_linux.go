@@ -229,7 +229,7 @@ func furnish(ctx context.Context, child *initProcess, spec sandbox.Spec, stateDi
 		}
 	}
 	for _, m := range spec.Mounts {
-		tree, err := mountTree(m, stateDir, spec.Image.IDBase, spec.Process.User)
+		tree, err := mountTree(m, stateDir, spec.Image.IDBase, spec.Process.User, ids)
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,9 @@
 package linuxhost
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,7 +51,7 @@ func within(path, dir string) bool {
 }
 
 // mountTree makes the detached mount of a share or a volume.
-func mountTree(m sandbox.Mount, stateDir string, idBase uint32, user sandbox.User) (*os.File, error) {
+func mountTree(m sandbox.Mount, stateDir string, idBase uint32, user sandbox.User, userns *os.File) (*os.File, error) {
 	if err := checkMount(m, stateDir); err != nil {
 		return nil, err
 	}
@@ -68,7 +70,7 @@ func mountTree(m sandbox.Mount, stateDir string, idBase uint32, user sandbox.Use
 		attributes = unix.MOUNT_ATTR_RDONLY
 	}
 	if m.Volume {
-		return volumeTree(m.Source, dir, st, idBase, uid, gid, attributes)
+		return volumeTree(m.Source, dir, attributes, user, userns)
 	}
 	ids, err := idsOf(st.Uid, st.Gid, uid, gid)
 	if err != nil {
@@ -78,13 +80,31 @@ func mountTree(m sandbox.Mount, stateDir string, idBase uint32, user sandbox.Use
 	return treeOf(m.Source, attributes, ids)
 }
 
-// volumeTree gives a volume that is not the app's yet to the app's user. What
-// lies in it keeps its owner: it was written by the app.
-func volumeTree(path string, dir *os.File, st unix.Stat_t, idBase, uid, gid uint32, attributes uint64) (*os.File, error) {
-	if st.Uid < idBase || st.Uid-idBase >= idRange {
-		if err := unix.Fchownat(int(dir.Fd()), "", int(uid), int(gid), unix.AT_EMPTY_PATH); err != nil {
+// volumeTree is a volume whose files keep the ids that apps know on disk, so
+// that the next app, with other ids on the host, finds them as its own. A new
+// one, which is empty, is given to the app's user.
+func volumeTree(path string, dir *os.File, attributes uint64, user sandbox.User, ids *os.File) (*os.File, error) {
+	empty, err := isEmpty(path)
+	if err != nil {
+		return nil, fmt.Errorf("volume %s: %w", path, err)
+	}
+	if empty {
+		if err := unix.Fchownat(int(dir.Fd()), "", int(user.UID), int(user.GID), unix.AT_EMPTY_PATH); err != nil {
 			return nil, fmt.Errorf("owner of volume %s: %w", path, err)
 		}
 	}
-	return treeOf(path, attributes, nil)
+	return treeOf(path, attributes, ids)
+}
+
+func isEmpty(path string) (bool, error) {
+	dir, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+	_, err = dir.Readdirnames(1)
+	if errors.Is(err, io.EOF) {
+		return true, nil
+	}
+	return false, err
 }

@@ -340,3 +340,30 @@ func TestThePageIsAtLocalhostOnly(t *testing.T) {
 		t.Errorf("stop: exit %d, or the page still answers: %s", r.code, r.err)
 	}
 }
+
+func TestFilesInAndOut(t *testing.T) {
+	w := newWorld(t)
+	in := w.cli("run", "--rm", "--quiet", "-i", built.image, "cat")
+	in.Stdin = strings.NewReader(strings.Repeat("line\n", 100_000))
+	if out, err := in.Output(); err != nil || len(out) != 500_000 {
+		t.Errorf("cat gave %d bytes, %v", len(out), err)
+	}
+	folder := filepath.Join(t.TempDir(), "project")
+	must(t, os.Mkdir(folder, 0o755))
+	must(t, os.WriteFile(filepath.Join(folder, "f"), []byte("of the host\n"), 0o644))
+	const change = "cat /share/project/f; echo changed >/share/project/f"
+	if r := w.result("run", "--rm", "--quiet", "--share", folder, built.image, "sh", "-c", change); r.code == 0 || r.out != "of the host\n" {
+		t.Errorf("a share is read-only: exit %d %q", r.code, r.out)
+	}
+	if raw, err := os.ReadFile(filepath.Join(folder, "f")); err != nil || string(raw) != "of the host\n" {
+		t.Errorf("the host's file is %q, %v", raw, err)
+	}
+	w.result("run", "--rm", "--quiet", "--share", folder+":rw", built.image, "sh", "-c", change)
+	if raw, err := os.ReadFile(filepath.Join(folder, "f")); err != nil || string(raw) != "changed\n" {
+		t.Errorf("with :rw it is %q, %v", raw, err)
+	}
+	w.result("run", "--rm", "--quiet", "--user", "1000:1000", "-v", "notes:/v", built.image, "sh", "-c", "echo kept >/v/x")
+	if r := w.result("run", "--rm", "--quiet", "-v", "notes:/v", built.image, "cat", "/v/x"); r.out != "kept\n" {
+		t.Errorf("the volume holds %q for the next app: %s", r.out, r.err)
+	}
+}
