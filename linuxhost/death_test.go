@@ -9,10 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/consentry/consentry/linuxhost"
 )
@@ -70,20 +73,31 @@ func childrenOf(t *testing.T, pid int) []int {
 	return children
 }
 
-func mountsOfMachine(t *testing.T) string {
+// aloneWithMounts moves the test's thread, and the processes started from it,
+// into a mount namespace that other tests of this machine do not change. The
+// thread ends with the test.
+func aloneWithMounts(t *testing.T) {
 	t.Helper()
-	raw, err := os.ReadFile("/proc/self/mountinfo")
+	runtime.LockOSThread()
+	must(t, unix.Unshare(unix.CLONE_NEWNS))
+	must(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+}
+
+func mountsHere(t *testing.T) string {
+	t.Helper()
+	raw, err := os.ReadFile("/proc/thread-self/mountinfo")
 	must(t, err)
 	return string(raw)
 }
 
 func TestKilledAgentLeavesNothing(t *testing.T) {
 	b := newBench(t)
-	before := mountsOfMachine(t)
-	agent := agentProcess(b, "5001")
+	aloneWithMounts(t)
+	before := mountsHere(t)
+	agent := agentProcess(b, nap(5001))
 	launchers := childrenOf(t, agent.Process.Pid)
 	must(t, agent.Process.Kill())
-	eventually(t, "the app is dead", func() bool { return countProcesses(t, "sleep\x005001") == 0 })
+	eventually(t, "the app is dead", func() bool { return countProcesses(t, "sleep\x00"+nap(5001)) == 0 })
 	eventually(t, "the launcher is dead", func() bool {
 		for _, pid := range launchers {
 			if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
@@ -95,20 +109,20 @@ func TestKilledAgentLeavesNothing(t *testing.T) {
 	if left := cgroupsLeft(t, b.state); len(left) > 0 {
 		t.Errorf("cgroups left: %v", left)
 	}
-	if after := mountsOfMachine(t); after != before {
-		t.Errorf("mounts left: %s", after)
+	if after := mountsHere(t); after != before {
+		t.Errorf("mounts before:\n%s\nafter:\n%s", before, after)
 	}
 }
 
 func TestKilledLauncherTakesTheAppAlong(t *testing.T) {
 	b := newBench(t)
-	agent := agentProcess(b, "5002")
+	agent := agentProcess(b, nap(5002))
 	launchers := childrenOf(t, agent.Process.Pid)
 	if len(launchers) != 1 {
 		t.Fatalf("launchers %v", launchers)
 	}
 	kill(t, launchers[0])
-	eventually(t, "the app is dead", func() bool { return countProcesses(t, "sleep\x005002") == 0 })
+	eventually(t, "the app is dead", func() bool { return countProcesses(t, "sleep\x00"+nap(5002)) == 0 })
 	if len(cgroupsLeft(t, b.state)) == 0 {
 		t.Error("nothing for Cleanup to do: the test tests nothing")
 	}
@@ -120,7 +134,7 @@ func TestKilledLauncherTakesTheAppAlong(t *testing.T) {
 
 func TestKilledInitEndsTheRun(t *testing.T) {
 	b := newBench(t)
-	app, _ := launch(b, b.spec(sh("echo up; sleep 5003")...))
+	app, _ := launch(b, b.spec(sh("echo up; sleep "+nap(5003))...))
 	for _, launcher := range childrenOf(t, os.Getpid()) {
 		for _, pid := range childrenOf(t, launcher) {
 			kill(t, pid)
@@ -129,7 +143,7 @@ func TestKilledInitEndsTheRun(t *testing.T) {
 	if exit := waitFor(t, app); exit.Code != 137 || exit.Reason == "" {
 		t.Errorf("exit %+v", exit)
 	}
-	if n := countProcesses(t, "sleep\x005003"); n != 0 {
+	if n := countProcesses(t, "sleep\x00"+nap(5003)); n != 0 {
 		t.Errorf("%d processes live on", n)
 	}
 }
@@ -138,7 +152,7 @@ func TestKilledInitEndsTheRun(t *testing.T) {
 // whose launcher is gone.
 func TestCleanupKillsWhatIsLeft(t *testing.T) {
 	b := newBench(t)
-	stray := exec.Command("sleep", "5004")
+	stray := exec.Command("sleep", nap(5004))
 	must(t, stray.Start())
 	for _, dir := range linuxhost.StateCgroups(b.state) {
 		must(t, os.MkdirAll(filepath.Join(dir, "gone"), 0o755))

@@ -5,6 +5,7 @@ package linuxhost_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -142,13 +143,17 @@ func TestOrphansAreReaped(t *testing.T) {
 
 func TestNoProcessOutlivesTheApp(t *testing.T) {
 	b := newBench(t)
-	got := b.run(b.spec(sh("setsid sleep 4711 & sleep 0.1")...))
-	if got.exit.Code != 0 || countProcesses(t, "sleep\x004711") != 0 {
+	got := b.run(b.spec(sh("setsid sleep " + nap(4711) + " & sleep 0.1")...))
+	if got.exit.Code != 0 || countProcesses(t, "sleep\x00"+nap(4711)) != 0 {
 		t.Fatalf("%+v, or the daemon lives on", got)
 	}
 }
 
 // countProcesses counts processes of the machine whose command line has part.
+// nap is how long a process that a test looks for sleeps: no other test of this
+// machine sleeps as long.
+func nap(seconds int) string { return fmt.Sprintf("%d%04d", os.Getpid(), seconds) }
+
 func countProcesses(t testing.TB, part string) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc")
@@ -235,13 +240,13 @@ func TestExec(t *testing.T) {
 	if exit := waitFor(t, sleeper); exit.Code != 143 {
 		t.Errorf("signalled exec: %+v", exit)
 	}
-	last, err := app.(sandbox.Execer).Exec(ctx, sandbox.Process{Args: []string{"/bin/sleep", "62"}})
+	last, err := app.(sandbox.Execer).Exec(ctx, sandbox.Process{Args: []string{"/bin/sleep", nap(62)}})
 	must(t, err)
 	must(t, app.Stop(ctx))
 	if exit := waitFor(t, last); exit.Code != 137 {
 		t.Errorf("exec after the app's end: %+v", exit)
 	}
-	if n := countProcesses(t, "sleep\x0062"); n != 0 {
+	if n := countProcesses(t, "sleep\x00"+nap(62)); n != 0 {
 		t.Errorf("%d exec processes live on", n)
 	}
 }

@@ -17,10 +17,10 @@ import (
 
 func TestForkBombHitsItsLimit(t *testing.T) {
 	b := newBench(t)
-	spec := b.spec(sh("i=0; while [ $i -lt 200 ]; do sleep 5 & i=$((i+1)); done; echo all started")...)
+	spec := b.spec(sh("i=0; while [ $i -lt 200 ]; do sleep " + nap(5) + " & i=$((i+1)); done; echo all started")...)
 	spec.Limits.PIDs = 30
 	got := b.run(spec, func(app sandbox.Instance) {
-		if n := countProcesses(t, "sleep\x005\x00"); n > 40 {
+		if n := countProcesses(t, "sleep\x00"+nap(5)); n > 40 {
 			t.Errorf("%d processes at a limit of 30", n)
 		}
 	})
