@@ -15,7 +15,8 @@ import (
 
 // The times of starting an agent.
 const (
-	startTimeout = 5 * time.Second
+	// startTimeout has room for an agent of before that is still ending.
+	startTimeout = ipc.EndTime + 5*time.Second
 	pollEvery    = 15 * time.Millisecond
 	// lateGrace is how long an agent that ended may be covered by another one,
 	// which won the race for the lock.

@@ -11,9 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrLocked says that another agent with the same runtime folder is running.
-var ErrLocked = errors.New("another agent is running")
-
 // Lock makes the caller the one agent of these paths until it closes the
 // result or ends. The lock belongs to the open file, so kill -9 frees it.
 func Lock(p Paths) (io.Closer, error) {

@@ -271,6 +271,43 @@ func TestLock(t *testing.T) {
 	_ = third.Close()
 }
 
+// An agent that is ending is waited for; one that serves is not.
+func TestWaitLock(t *testing.T) {
+	p := InHome(t.TempDir())
+	first, err := Lock(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := Listen(p, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second, err := WaitLock(t.Context(), p); !errors.Is(err, ErrLocked) || second != nil {
+		t.Fatalf("while the first serves: %v, %v", second, err)
+	}
+	_ = l.Close()
+	given := make(chan time.Time, 1)
+	time.AfterFunc(300*time.Millisecond, func() { given <- time.Now(); _ = first.Close() })
+	second, err := WaitLock(t.Context(), p)
+	if err != nil {
+		t.Fatalf("while the first ends: %v", err)
+	}
+	if taken := time.Now(); taken.Before(<-given) {
+		t.Error("two agents at once")
+	}
+	_ = second.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	third, err := Lock(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer third.Close()
+	if _, err := WaitLock(ctx, p); !errors.Is(err, ErrLocked) {
+		t.Errorf("told to give up: %v", err)
+	}
+}
+
 // A socket left by a killed agent does not stand in the way.
 func TestListenOverDeadSocket(t *testing.T) {
 	p := InHome(t.TempDir())

@@ -19,7 +19,7 @@ func runAgent(ctx context.Context, home string, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	lock, err := ipc.Lock(paths)
+	lock, err := ipc.WaitLock(ctx, paths)
 	if err != nil {
 		return err
 	}
