@@ -4,6 +4,6 @@ import "runtime"
 
 // What this agent was built for, for `consentry version`.
 const (
-	goos   = runtime.GOOS
+	goos   = runtime.GOOS //nolint:forbidigo // said, not branched on
 	goarch = runtime.GOARCH
 )

@@ -74,9 +74,9 @@ func (r *run) start(ctx context.Context, to sink) error {
 	r.agent.work.Go(func() { r.supervise(l) })
 	return r.move(evUp, func(rec *record) {
 		rec.Started, rec.Ended, rec.Exit, rec.Error = r.agent.cfg.Now(), time.Time{}, nil, nil
-		rec.Run.Ports = nil
+		rec.Ports = nil
 		for _, p := range l.ports {
-			rec.Run.Ports = append(rec.Run.Ports, p.mapping)
+			rec.Ports = append(rec.Ports, p.mapping)
 		}
 	})
 }

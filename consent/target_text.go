@@ -160,7 +160,7 @@ func canonicalSecret(text string) (string, error) {
 	}
 	for i := range len(text) {
 		c := text[i]
-		if !isLowerAlnum(c) && !(c >= 'A' && c <= 'Z') && strings.IndexByte("._-", c) < 0 {
+		if !isLowerAlnum(c) && (c < 'A' || c > 'Z') && strings.IndexByte("._-", c) < 0 {
 			return "", errors.New("name of a secret has a character other than letters, digits, '.', '_', '-'")
 		}
 	}

@@ -145,8 +145,7 @@ func writeProblem(w http.ResponseWriter, status int, code, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	//nolint:errchkjson // strings only
-	json.NewEncoder(w).Encode(map[string]any{
+	_ = json.NewEncoder(w).Encode(map[string]any{
 		"type": "https://consentry.dev/problems/" + code, "title": code, "status": status, "detail": detail,
 	})
 }

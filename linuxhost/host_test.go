@@ -3,7 +3,6 @@
 package linuxhost_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -41,7 +40,6 @@ type bench struct {
 	image string // the one layer
 	state string
 	runs  int
-	log   bytes.Buffer
 }
 
 func newBench(t testing.TB) *bench {

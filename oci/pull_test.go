@@ -278,7 +278,7 @@ func TestRefusedFormats(t *testing.T) {
 			if c.is != nil && !errors.Is(err, c.is) {
 				t.Errorf("error %q does not wrap %q", err, c.is)
 			}
-			if c.is == ErrFormat {
+			if errors.Is(c.is, ErrFormat) {
 				c.says = append(c.says, "an OCI image or a WebAssembly module")
 			}
 			for _, part := range c.says {

@@ -68,7 +68,6 @@ func (c *Client) startAgent(ctx context.Context, start Starter) (api.Version, er
 		case <-ctx.Done():
 			return api.Version{}, startFailed(c.paths, mark, fmt.Sprintf("does not answer after %v", startTimeout))
 		case reason := <-ended:
-			ended = nil
 			if version, ok := c.waitForOther(ctx); ok {
 				return version, nil
 			}

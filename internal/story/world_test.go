@@ -4,7 +4,6 @@ package story
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -250,7 +249,6 @@ type running struct {
 	cmd      *exec.Cmd
 	began    time.Time
 	out, err bytes.Buffer
-	stop     context.CancelFunc
 }
 
 func (w *world) start(args ...string) *running {

@@ -205,7 +205,7 @@ func (t *tree) follow(parent *openDir, base string, create bool) (*openDir, erro
 		at = t.dirs["."]
 	}
 	for part := range strings.SplitSeq(target, "/") {
-		next := at.real
+		var next string
 		switch {
 		case part == "" || part == ".":
 			continue

@@ -13,4 +13,4 @@ func commit(space []byte, from, to uint64) error {
 }
 
 // release cannot fail for a mapping that reserve made.
-func release(space []byte) { unix.Munmap(space) }
+func release(space []byte) { _ = unix.Munmap(space) }

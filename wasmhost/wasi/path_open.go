@@ -76,7 +76,7 @@ func (o opening) open() (*descriptor, abi.Errno) {
 	switch {
 	case err == nil && o.how&(openCreate|openExclusive) == openCreate|openExclusive:
 		return nil, abi.EEXIST
-	case err != nil && !(o.how&openCreate != 0 && errors.Is(err, fs.ErrNotExist)):
+	case err != nil && (o.how&openCreate == 0 || !errors.Is(err, fs.ErrNotExist)):
 		return nil, errnoOf(err)
 	case err == nil && st.IsDir():
 		return o.openDir()

@@ -15,7 +15,7 @@ func identify(st fs.FileInfo) identity {
 		return identity{nlink: 1, accessed: st.ModTime(), changed: st.ModTime()}
 	}
 	return identity{
-		dev: uint64(sys.Dev), ino: sys.Ino, nlink: uint64(sys.Nlink),
+		dev: sys.Dev, ino: sys.Ino, nlink: uint64(sys.Nlink), //nolint:unconvert // 32 bits on arm64
 		accessed: time.Unix(sys.Atim.Unix()), changed: time.Unix(sys.Ctim.Unix()),
 	}
 }

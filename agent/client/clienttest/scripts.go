@@ -219,7 +219,7 @@ func talk(s *stage) sandbox.Exit {
 			s.out(fmt.Sprintf("size %dx%d\r\n", size.Cols, size.Rows))
 		case api.FrameIn:
 			s.out(fmt.Sprintf("got %q\r\n", payload))
-			if answers != nil && len(answers) > 0 {
+			if len(answers) > 0 {
 				answer := <-answers
 				s.out("answer " + answer.Verdict + " " + answer.Lifetime + "\r\n")
 			}

@@ -12,7 +12,6 @@ package consentry
 
 import (
 	"errors"
-	"fmt"
 )
 
 // The errors that callers can tell apart.
@@ -24,32 +23,6 @@ var (
 	ErrUnreachable  = errors.New("host is not reachable")
 	ErrTooLarge     = errors.New("too large")
 )
-
-// Numbers of WASI preview 1 that the host returns.
-const (
-	errnoACCES       = 2
-	errnoAGAIN       = 6
-	errnoFBIG        = 22
-	errnoHOSTUNREACH = 23
-	errnoINVAL       = 28
-	errnoNOBUFS      = 42
-	errnoNOENT       = 44
-	errnoNOTSUP      = 58
-)
-
-func errorOf(call string, errno uint32) error {
-	if errno == 0 {
-		return nil
-	}
-	known := map[uint32]error{
-		errnoACCES: ErrDenied, errnoAGAIN: ErrAgain, errnoFBIG: ErrTooLarge,
-		errnoHOSTUNREACH: ErrUnreachable, errnoINVAL: ErrInvalid, errnoNOTSUP: ErrNotSupported,
-	}
-	if err, ok := known[errno]; ok {
-		return fmt.Errorf("%s: %w", call, err)
-	}
-	return fmt.Errorf("%s: error %d", call, errno)
-}
 
 // Request is one HTTP request. Its scheme is http or https.
 type Request struct {

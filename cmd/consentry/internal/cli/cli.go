@@ -49,7 +49,6 @@ type cli struct {
 	Streams
 	Options
 	out, err style
-	quiet    bool
 }
 
 // Main runs one command line and returns the exit code of the process.

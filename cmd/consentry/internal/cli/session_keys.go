@@ -39,7 +39,7 @@ func (s *session) ownsKeys() bool { return s.Stdin && s.tty != nil && s.tty.f ==
 // keysWanted is the input, unless the agent has not taken the last of it yet.
 // A question is answered from it even then.
 func (s *session) keysWanted() <-chan []byte {
-	if s.in == nil || s.waiting != nil && !(s.asker.open && s.ownsKeys()) {
+	if s.in == nil || s.waiting != nil && (!s.asker.open || !s.ownsKeys()) {
 		return nil
 	}
 	return s.in.chunks

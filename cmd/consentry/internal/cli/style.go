@@ -36,7 +36,7 @@ func (s style) yellow(text string) string { return s.paint("33", text) }
 
 // table prints rows with aligned columns; the first row is the head.
 func table(w io.Writer, rows [][]string) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', tabwriter.TabIndent&0)
+	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	for _, row := range rows {
 		for i, cell := range row {
 			row[i] = plain(cell)
