@@ -69,6 +69,7 @@ const (
 	FromHold    Source = "hold"     // nobody answered in time: a no that may be tried again
 	FromFlood   Source = "flood"    // too many requests, or asking is paused: a no that may be tried again
 	FromNoInput Source = "no-input" // asking is off
+	FromLearn   Source = "learn"    // nothing is asked while learning
 	FromFault   Source = "fault"    // the engine could not decide
 )
 
@@ -78,7 +79,7 @@ type Decision struct {
 	Source  Source
 	Rule    string // id of the rule, if one decided
 	Request string // id in the inbox and the ledger
-	Detail  string // for FromFault, FromFlood and FromNoInput: why, what to do
+	Detail  string // for FromFault, FromFlood, FromNoInput and FromLearn: why, what to do
 	// Given names the fields that were allowed of a data request which as a
 	// whole was not: the verdict is Deny, so that who does not look here gives
 	// nothing.

@@ -10,6 +10,7 @@ import (
 type Ask struct {
 	Hold    time.Duration // how long to wait for an answer; 0: the engine's
 	NoInput bool          // never ask: what is not granted is denied at once
+	Learn   bool          // the same, and all that is asked for is recorded: see Engine.Learned
 }
 
 // Decide answers a request: by a rule if there is one, else by asking the user
@@ -21,6 +22,8 @@ type Ask struct {
 //	store sound, ledger writable? ─no─▶ fault
 //	    │
 //	rule? ─▶ its verdict          late one-time yes? ─▶ spent, on disk: yes
+//	    │
+//	learning? ─▶ written down, deny
 //	    │
 //	no-input? ─▶ deny             flood, pause? ─▶ deny
 //	    │
@@ -100,8 +103,15 @@ func (e *Engine) join(r Request, ask Ask) joined {
 	if e.closed {
 		return joined{decision: refusal(errClosed.Error())}
 	}
-	if d, ok := e.grants.Load().Lookup(r, now); ok {
+	d, ok := e.grants.Load().Lookup(r, now)
+	if ask.Learn {
+		e.lessons.note(r, d.Verdict)
+	}
+	switch {
+	case ok:
 		return joined{decision: d}
+	case ask.Learn:
+		return joined{decision: Decision{Source: FromLearn, Detail: grantCommand(r)}}
 	}
 	if p := e.find(r.key()); p != nil && p.busy != nil {
 		return joined{busy: p.busy}
@@ -204,7 +214,7 @@ func (e *Engine) refuse(r Request, d Decision) Decision {
 	now := e.clock.time()
 	l := r.line("deny", now)
 	l.Verdict, l.Source, l.Rule, l.Reason = Deny.String(), string(d.Source), d.Rule, d.Detail
-	if d.Source == FromNoInput {
+	if d.Source == FromNoInput || d.Source == FromLearn {
 		l.Reason = ""
 	}
 	if d.Source == FromFault && e.store == nil {

@@ -53,6 +53,7 @@ type Engine struct {
 	byApp    map[app.ID]map[askKey]*pending
 	traffic  map[app.ID]*traffic
 	pauses   map[runKey]*pause
+	lessons  lessons // of runs with Ask.Learn
 	watchers map[*watcher]struct{}
 }
 
