@@ -33,7 +33,7 @@ func (a *Agent) prepare(ctx context.Context, req api.RunRequest, progress func(a
 	rec := &record{Request: req}
 	rec.ID, rec.Name, rec.Source, rec.Format = newID(), req.Name, req.Source, format
 	rec.State, rec.Created = api.Created, a.cfg.Now()
-	rec.Spec = sandbox.Spec{ID: rec.ID, Limits: req.Limits}
+	rec.Spec = sandbox.Spec{ID: rec.ID, Limits: req.Limits, Waived: req.Waive}
 	if format == formatModule {
 		err = a.prepareModule(rec)
 	} else {
@@ -57,6 +57,9 @@ func (a *Agent) prepare(ctx context.Context, req api.RunRequest, progress func(a
 func (a *Agent) prepareModule(rec *record) error {
 	if len(rec.Request.Ports) > 0 {
 		return invalid("a WebAssembly module has no network card, so it has no ports to publish")
+	}
+	if len(rec.Request.Waive) > 0 {
+		return invalid("a WebAssembly module runs behind all of its walls; there is none to waive")
 	}
 	module, err := a.modules.add(rec.Source)
 	if err != nil {
@@ -184,6 +187,9 @@ func checkRequest(req *api.RunRequest) error {
 			return invalid("port %d is published twice", p.Host)
 		}
 		seen[p.Host] = true
+	}
+	if err := sandbox.CheckWaived(req.Waive); err != nil {
+		return err
 	}
 	l := req.Limits
 	switch {

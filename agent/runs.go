@@ -104,6 +104,9 @@ func (a *Agent) noteStart(rec record) error {
 		}
 		errs = append(errs, note("share", string(kind), m.Source))
 	}
+	for _, wall := range rec.Spec.Waived {
+		errs = append(errs, note("waive", "wall", wall))
+	}
 	return errors.Join(errs...)
 }
 

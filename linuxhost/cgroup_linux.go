@@ -101,21 +101,26 @@ func stateCgroup(stateDir string) string {
 	return filepath.Join("consentry", hex.EncodeToString(sum[:6]))
 }
 
-// newCgroup makes the cgroup of a run and sets its limits.
-func newCgroup(stateDir, id string, limits sandbox.Limits) (*cgroup, error) {
+// newCgroup makes the cgroup of a run and sets its limits. Where the machine
+// has no controllers and the user waived them, it is what there is of it.
+func newCgroup(stateDir string, spec sandbox.Spec) (*cgroup, error) {
 	trees, err := hierarchies()
 	if err != nil {
 		return nil, err
 	}
-	if missing := missingControllers(trees); len(missing) > 0 {
-		return nil, fmt.Errorf("%w: cgroup controllers %s", sandbox.ErrNotSupported, strings.Join(missing, ", "))
+	if missing := missingControllers(trees); len(missing) > 0 && !slices.Contains(spec.Waived, sandbox.WaiveCgroup) {
+		return nil, fmt.Errorf("%w: cgroup controllers %s; to run this app with rlimits only: --waive %s",
+			sandbox.ErrNotSupported, strings.Join(missing, ", "), sandbox.WaiveCgroup)
 	}
-	g := &cgroup{trees: trees, path: filepath.Join(stateCgroup(stateDir), id)}
-	if err := g.make(limits); err != nil {
+	g := &cgroup{trees: trees, path: filepath.Join(stateCgroup(stateDir), spec.ID)}
+	if err := g.make(spec.Limits); err != nil {
 		return nil, errors.Join(err, g.remove())
 	}
 	return g, nil
 }
+
+// complete says whether every required limit has a controller.
+func (g *cgroup) complete() bool { return len(missingControllers(g.trees)) == 0 }
 
 func (g *cgroup) make(limits sandbox.Limits) error {
 	for _, h := range g.trees {

@@ -60,7 +60,7 @@ func checkSpec(spec sandbox.Spec, stateDir string) error {
 	case (image.Upper == "") != (image.Work == ""):
 		return fmt.Errorf("%w: upper and work directory belong together", sandbox.ErrInvalid)
 	}
-	if err := checkUser(spec.Process.User); err != nil {
+	if err := errors.Join(checkUser(spec.Process.User), sandbox.CheckWaived(spec.Waived)); err != nil {
 		return err
 	}
 	for _, m := range spec.Mounts {

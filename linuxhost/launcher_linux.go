@@ -145,7 +145,7 @@ func (l *launcher) start(ctx context.Context, body json.RawMessage, files []*os.
 func (l *launcher) build(ctx context.Context, call startCall, link *os.File) (err error) {
 	spec := call.Spec
 	spec.Limits = withDefaults(spec.Limits)
-	group, err := newCgroup(call.StateDir, spec.ID, spec.Limits)
+	group, err := newCgroup(call.StateDir, spec)
 	if err != nil {
 		return errors.Join(err, closeIf(link))
 	}
@@ -166,9 +166,11 @@ func (l *launcher) build(ctx context.Context, call startCall, link *os.File) (er
 		return err
 	}
 	var walls setupReply
-	_, err = child.peer.Call(ctx, verbSetup, setupCall{
-		Hostname: spec.Hostname, Files: spec.Image.Files, Dir: spec.Process.Dir, Memory: spec.Limits.Memory,
-	}, &walls)
+	setup := setupCall{Hostname: spec.Hostname, Files: spec.Image.Files, Dir: spec.Process.Dir, Memory: spec.Limits.Memory}
+	if !group.complete() {
+		setup.MaxProcesses = spec.Limits.PIDs
+	}
+	_, err = child.peer.Call(ctx, verbSetup, setup, &walls)
 	if err != nil {
 		return err
 	}

@@ -101,6 +101,9 @@ func (g *cgroup) control(s setting) string {
 func (g *cgroup) standing(l sandbox.Limits) (detail string, stands bool) {
 	var parts []string
 	stands = true
+	for _, missing := range missingControllers(g.trees) {
+		parts, stands = append(parts, missing+": no controller"), false
+	}
 	for _, s := range settings(l) {
 		file := g.control(s)
 		if file == "" || s.optional {

@@ -13,9 +13,6 @@ import (
 	"github.com/consentry/consentry/sandbox"
 )
 
-// ErrWall is wrapped by errors about a required wall that does not stand.
-var ErrWall = errors.New("a required wall does not stand")
-
 // Names of the walls, as the user sees them.
 const (
 	wallUser       = "user namespace"
@@ -56,12 +53,7 @@ func (l *launcher) verify() error {
 	if err != nil {
 		return err
 	}
-	for _, w := range posture.Walls {
-		if w.Required && !w.Stands {
-			return fmt.Errorf("%w: %s: %s", ErrWall, w.Name, w.Detail)
-		}
-	}
-	return nil
+	return posture.Missing()
 }
 
 // posture looks at every process of the sandbox from outside.
@@ -76,24 +68,29 @@ func (l *launcher) posture() (sandbox.Posture, error) {
 		return sandbox.Posture{}, err
 	}
 	limits, limited := l.group.standing(l.spec.Limits)
-	return sandbox.Posture{Host: hostName, Walls: []sandbox.Wall{
+	p := sandbox.Posture{Host: hostName, Walls: []sandbox.Wall{
 		l.userWall(),
 		l.namespaceWall(all),
 		rootWall(l.init.pid()),
 		everywhere(all, wallNNP, "NoNewPrivs", "1"),
 		l.capabilityWall(all),
 		everywhere(all, wallSeccomp, "Seccomp", "2"),
-		{Name: wallCgroup, Required: true, Stands: limited && l.allInGroup(all), Detail: limits},
+		{Name: wallCgroup, Required: true, Stands: limited && l.allInGroup(all), Detail: limits, Waiver: sandbox.WaiveCgroup},
 		l.landlockWall(),
 		networkWall(l.init.pid()),
-		{Name: wallLSM, Detail: "verdicts by eBPF come with a later version; the mount namespace, Landlock and the router decide until then"},
-	}}, nil
+		{Name: wallLSM, Detail: "verdicts by eBPF come with a later version; the mount namespace, Landlock and the router decide until then", Waiver: sandbox.WaiveLSM},
+	}}
+	p.Waive(l.spec.Waived)
+	return p, nil
 }
 
 // subjects are init and everything in the app's cgroup; a process that ends
 // meanwhile is none.
 func (l *launcher) subjects() ([]subject, error) {
 	pids := append([]int{l.init.pid()}, l.group.processes()...)
+	if len(l.group.trees) == 0 {
+		pids = append(pids, processesBeside(l.init.pid())...)
+	}
 	slices.Sort(pids)
 	var all []subject
 	for _, pid := range slices.Compact(pids) {
@@ -110,6 +107,28 @@ func (l *launcher) subjects() ([]subject, error) {
 		return nil, fmt.Errorf("%w: the app has ended", sandbox.ErrUnavailable)
 	}
 	return all, nil
+}
+
+// processesBeside finds the processes in the PID namespace of pid, where no
+// cgroup tells.
+func processesBeside(pid int) []int {
+	namespace := func(pid string) string {
+		//nolint:errcheck // it may have ended
+		at, _ := os.Readlink(filepath.Join("/proc", pid, "ns/pid"))
+		return at
+	}
+	entries, err := os.ReadDir("/proc")
+	home := namespace(strconv.Itoa(pid))
+	if err != nil || home == "" {
+		return nil
+	}
+	var pids []int
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil && namespace(e.Name()) == home {
+			pids = append(pids, n)
+		}
+	}
+	return pids
 }
 
 func everywhere(all []subject, wall, key, want string) sandbox.Wall {

@@ -58,6 +58,9 @@ type setupCall struct {
 	Files    map[string]string `json:"files"`
 	Dir      string            `json:"dir"`
 	Memory   int64             `json:"memory"` // bytes that a tmpfs may take
+	// MaxProcesses is set where cgroups do not limit: then rlimits do, for each
+	// id inside, Memory too.
+	MaxProcesses int64 `json:"maxProcesses,omitempty"`
 }
 
 type mountCall struct {

@@ -17,6 +17,8 @@ func testRole(name string, args []string) (int, bool) {
 	switch name {
 	case "test-agent":
 		return agentRole(args), true
+	case "test-bare":
+		return bareRole(args), true
 	case "test-worker":
 		return workerRole(args), true
 	}

@@ -86,6 +86,28 @@ func (b *builder) setRlimits() error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
 		return fmt.Errorf("open files: %w", err)
 	}
+	return b.limitByRlimits()
+}
+
+// limitByRlimits stands in for cgroups where the user waived them. The bound is
+// one of each id inside, not of the app: less than a wall.
+func (b *builder) limitByRlimits() error {
+	if b.call.MaxProcesses <= 0 {
+		return nil
+	}
+	for _, l := range []struct {
+		name     string
+		resource int
+		most     int64
+	}{
+		{"processes", unix.RLIMIT_NPROC, b.call.MaxProcesses + initPIDs},
+		{"data", unix.RLIMIT_DATA, b.call.Memory + initMemory},
+	} {
+		most := uint64(max(l.most, 0)) //nolint:gosec // not negative
+		if err := syscall.Setrlimit(l.resource, &syscall.Rlimit{Cur: most, Max: most}); err != nil {
+			return fmt.Errorf("%s: %w", l.name, err)
+		}
+	}
 	return nil
 }
 

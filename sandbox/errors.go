@@ -14,7 +14,8 @@ var (
 	ErrUnavailable = errors.New("the agent cannot answer")
 )
 
-// codes name the errors on the wire between processes.
+// codes name the errors on the wire between processes: a Broker's, and those a
+// start may end with.
 var codes = map[string]error{
 	"denied":       ErrDenied,
 	"held":         ErrHeld,
@@ -23,6 +24,8 @@ var codes = map[string]error{
 	"invalid":      ErrInvalid,
 	"unknown-kind": ErrUnknownKind,
 	"unavailable":  ErrUnavailable,
+	"unsupported":  ErrNotSupported,
+	"wall":         ErrWall,
 }
 
 // Code names err for another process: one of the codes above, "unavailable"

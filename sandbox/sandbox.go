@@ -113,6 +113,10 @@ type Spec struct {
 	Mounts   []Mount  `json:"mounts,omitempty"`
 	Limits   Limits   `json:"limits"`
 	Stop     StopRule `json:"stop"`
+	// Waived are the walls the user chose to do without for this app, see
+	// CheckWaived. Without its name here a required wall that is missing ends
+	// the start.
+	Waived []string `json:"waived,omitempty"`
 	// Link is the socket over which a Host hands the app's network card to the
 	// router: one message of fdwire with one fd, a tap for Ethernet frames.
 	Link *os.File `json:"-"`
@@ -172,6 +176,10 @@ type Wall struct {
 	Required bool   `json:"required"`
 	Stands   bool   `json:"stands"`
 	Detail   string `json:"detail,omitempty"` // what was read back, or why it does not stand and what to do
+	// Waiver is the name under which the user may do without the wall; "" for
+	// most. Waived says that this one is missing and that the user did.
+	Waiver string `json:"waiver,omitempty"`
+	Waived bool   `json:"waived,omitempty"`
 }
 
 // Broker is the only way out of a sandbox, bound to one run of one app. Every

@@ -97,7 +97,8 @@ type RunRequest struct {
 	WorkDir    string             `json:"workDir,omitempty"`
 	Entrypoint []string           `json:"entrypoint,omitempty"` // nil: the image's; [""]: none
 	Limits     sandbox.Limits     `json:"limits"`
-	Hold       time.Duration      `json:"hold,omitempty"` // 0: the agent's default
+	Waive      []string           `json:"waive,omitempty"` // walls to do without: "ebpf-lsm", …; into the ledger
+	Hold       time.Duration      `json:"hold,omitempty"`  // 0: the agent's default
 	NoInput    bool               `json:"noInput,omitempty"`
 	Pull       string             `json:"pull,omitempty"`     // "missing" (default), "always", "never"
 	Platform   string             `json:"platform,omitempty"` // "linux/arm64"; "" is this machine's

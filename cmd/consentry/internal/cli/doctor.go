@@ -71,8 +71,11 @@ func (c *cli) printHost(h api.HostCheck) {
 			mark = c.out.yellow("–")
 		}
 		line := plain(w.Name)
-		if !w.Required {
-			line += " (may be waived)"
+		switch {
+		case w.Waived:
+			line += " (waived)"
+		case w.Waiver != "" && !w.Stands:
+			line += " (may be waived: --waive " + plain(w.Waiver) + ")"
 		}
 		if w.Detail != "" {
 			line += ": " + plain(w.Detail)

@@ -11,11 +11,12 @@ import (
 	"golang.org/x/term"
 
 	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/sandbox"
 )
 
 // runFlags are the flags of run as they were typed.
 type runFlags struct {
-	ports, env, envFiles, volumes, shares                                 []string
+	ports, env, envFiles, volumes, shares, waive                          []string
 	name, memory, user, workDir, entrypoint, pull, platform, answer       string
 	cpus                                                                  float64
 	pids                                                                  int64
@@ -62,6 +63,7 @@ and consentry deny. The exit code is the app's; 125 is an error of ours.`,
 	flags.StringVar(&f.memory, "memory", "", "memory it may use, such as 512m")
 	flags.Float64Var(&f.cpus, "cpus", 0, "processors it may use, such as 1.5")
 	flags.Int64Var(&f.pids, "pids-limit", 0, "processes it may have")
+	flags.StringArrayVar(&f.waive, "waive", nil, "do without a `WALL` that this machine cannot raise, such as ebpf-lsm; it is written into the ledger")
 	flags.StringVarP(&f.user, "user", "u", "", "user inside: name or uid, `USER[:GROUP]`")
 	flags.StringVarP(&f.workDir, "workdir", "w", "", "folder inside to start in")
 	flags.StringVar(&f.entrypoint, "entrypoint", "", "program to run instead of the image's; \"\" for none")
@@ -74,6 +76,7 @@ and consentry deny. The exit code is the app's; 125 is an error of ours.`,
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
 	c.completeFlag(cmd, "pull", "missing", "always", "never")
 	c.completeFlag(cmd, "answer", "allow", "deny")
+	c.completeFlag(cmd, "waive", sandbox.WaiveCgroup, sandbox.WaiveLSM)
 	return cmd
 }
 
@@ -122,7 +125,7 @@ func (f *runFlags) request(args []string, cwd string, lookup func(string) (strin
 	r = api.RunRequest{
 		Args: args[1:], Name: f.name, Detach: f.detach, Stdin: f.interactive, Terminal: f.terminal,
 		Remove: f.remove, User: f.user, WorkDir: f.workDir, Hold: f.hold, NoInput: f.noInput,
-		Pull: f.pull, Platform: f.platform,
+		Pull: f.pull, Platform: f.platform, Waive: f.waive,
 	}
 	r.Limits.CPUs, r.Limits.PIDs = f.cpus, f.pids
 	if f.entrySet {
