@@ -38,7 +38,7 @@ func somePrompts() []api.Prompt {
 	return []api.Prompt{{
 		ID: "7f3a9c01", Nonce: "n-1", Asked: Now.Add(-30 * time.Second), App: "docker.io/library/web", Digest: webDigest,
 		Run: "a1b2c3d4e5f6", RunName: "web", Kind: "net.connect", Target: "tcp/api.example.com:443",
-		Title: "Connect to api.example.com, port 443", Reason: "fetch the weather", Consequence: "no forecast is shown",
+		Title: "Connect to api.example.com, port 443", Reason: "fetch the weather", Consequence: "it learns where you are",
 		Blast: "everything else on api.example.com", Live: true, Count: 2,
 		Choices: []api.Choice{
 			{Label: "Allow once", Verdict: "allow", Lifetime: "once"},

@@ -149,7 +149,7 @@ func card(p api.Prompt, s style) string {
 		b.WriteString("  The app gives no reason.\n")
 	}
 	if p.Consequence != "" {
-		fmt.Fprintf(&b, "  If denied: %s\n", plain(p.Consequence))
+		fmt.Fprintf(&b, "  If allowed: %s\n", plain(p.Consequence))
 	}
 	if p.Blast != "" {
 		fmt.Fprintf(&b, "  A yes makes possible: %s\n", plain(p.Blast))

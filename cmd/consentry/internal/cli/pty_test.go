@@ -241,7 +241,7 @@ func TestQuestionBesideAPipe(t *testing.T) {
 	before := s.settings()
 	s.sees("Connect to api.example.com, port 443")
 	s.sees("The app says: “fetch the weather”")
-	s.sees("If denied: no forecast is shown")
+	s.sees("If allowed: it learns where you are")
 	s.sees("A yes makes possible: everything else on api.example.com")
 	s.sees("It stands for 2 requests")
 	s.sees("Your answer, 1 to 5")
