@@ -33,8 +33,8 @@ trap 'exit 130' INT TERM
 
 echo "the base image from Debian packages (built once, a minute or two)"
 scripts/base.sh .cache/base.tar
-rm -rf "$dir/image"
-go run ./tools/mkimage -o "$dir/image" -layer .cache/base.tar -folder examples/demo/app=/app \
+rm -rf "$dir/demo-page"
+go run ./tools/mkimage -o "$dir/demo-page" -layer .cache/base.tar -folder examples/demo/app=/app \
   -cmd python3,-u,/app/main.py -port 8080 -label dev.consentry.manifest=examples/demo/manifest.json
 GOOS=wasip1 GOARCH=wasm go build -o "$dir/sample.wasm" ./examples/wasm-go
 
@@ -54,7 +54,7 @@ case $answer/$status in
   *) echo "the module ended with $status, not as ANSWER=$answer should" >&2; exit 1 ;;
 esac
 
-run=(bin/consentry run --rm --name demo -p "$port:8080" "${flags[@]}" "$dir/image")
+run=(bin/consentry run --rm --name demo -p "$port:8080" "${flags[@]}" "$dir/demo-page")
 echo "the image: http://localhost:$port"
 if [ -z "$answer" ]; then "${run[@]}"; exit; fi
 "${run[@]}" </dev/null & app=$!
