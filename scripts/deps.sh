@@ -14,8 +14,10 @@ have() {
   esac
 }
 
+# clang_major: of the clang that is here, else of the one that apt would install.
 clang_major() {
-  clang --version 2>/dev/null | sed -n 's/.*clang version \([0-9]*\).*/\1/p' | head -n 1
+  { clang --version 2>/dev/null || apt-cache depends clang 2>/dev/null || true; } |
+    sed -n 's/.*clang version \([0-9]*\).*/\1/p; s/.*Depends: clang-\([0-9]*\).*/\1/p' | head -n 1
 }
 
 # NEED PACKAGE, one a line. Where several commands will do, they are joined by |.
@@ -50,20 +52,25 @@ cpio cpio
 END
   local major
   major=$(clang_major)
-  [ -n "$major" ] || major=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\).*/\1/p' | head -n 1)
   echo "/usr/lib/llvm-*/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a libclang-rt-${major:-14}-dev-wasm32"
 }
 
-missing=()
-while read -r need package; do
-  found=
-  IFS='|' read -ra ways <<<"$need"
-  for way in "${ways[@]}"; do
-    if have "$way"; then found=1; fi
-  done
-  [ -n "$found" ] || missing+=("$package")
-done < <(needs)
+# look fills missing with the packages of what is not here.
+look() {
+  local need package found way ways list
+  list=$(needs)
+  missing=()
+  while read -r need package; do
+    found=
+    IFS='|' read -ra ways <<<"$need"
+    for way in "${ways[@]}"; do
+      if have "$way"; then found=1; fi
+    done
+    [ -n "$found" ] || missing+=("$package")
+  done <<<"$list"
+}
 
+look
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
@@ -95,6 +102,7 @@ apt() {
 
 echo "installing ${missing[*]}"
 apt update || echo "apt-get update had errors; going on with the lists that are there" >&2
+look # names with a version in them are known only now
 
 wanted=()
 for package in "${missing[@]}"; do
