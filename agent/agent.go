@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/agent/dial"
 	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/data"
 	"github.com/consentry/consentry/oci"
@@ -29,6 +30,7 @@ type Config struct {
 	Log     *slog.Logger
 	LogFile io.Writer // takes the logs of worker processes
 	Now     func() time.Time
+	Proxies dial.Settings // the user's upstream proxies
 
 	Image  sandbox.Host // runs OCI images
 	Module sandbox.Host // runs wasm modules
@@ -44,6 +46,7 @@ type Agent struct {
 	images  *oci.Store
 	modules *moduleStore
 	data    *data.Service
+	dialler *dial.Dialler
 
 	ctx  context.Context // ends when the agent is told to end
 	stop context.CancelFunc
@@ -56,7 +59,7 @@ type Agent struct {
 // Open loads what is kept and cleans up after a crash. The caller holds the
 // agent's lock.
 func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
-	a := &Agent{cfg: cfg, started: cfg.Now(), runs: map[string]*run{}}
+	a := &Agent{cfg: cfg, started: cfg.Now(), runs: map[string]*run{}, dialler: dial.New(dial.Config{Proxies: cfg.Proxies})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.closeStores())

@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -9,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/consentry/consentry/agent/dial"
 	"github.com/consentry/consentry/app"
 	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/data"
@@ -24,7 +27,7 @@ const HostName = "host.consentry.internal"
 type broker struct {
 	engine  *consent.Engine
 	data    *data.Service
-	dialler dialler
+	dialler *dial.Dialler
 	app     app.App
 	run     string
 	ask     consent.Ask
@@ -34,44 +37,71 @@ type broker struct {
 var _ sandbox.Broker = (*broker)(nil)
 
 // Dial decides about the name, resolves it, decides about the address where
-// that is not a public one, and connects to the address it decided about.
+// that is not a public one, and connects to what it decided about. Where the
+// user's upstream proxy resolves the name there is no address to decide about.
 func (b *broker) Dial(ctx context.Context, want sandbox.Flow) (net.Conn, error) {
 	target, err := canonicalTarget(want)
 	if err != nil {
 		return nil, err
 	}
-	granted := make([]grantedTarget, 0, 2)
-	var addrs []netip.Addr
-	if target.addr.IsValid() {
-		addrs = []netip.Addr{target.addr}
-	} else {
+	var granted []grantedTarget
+	addrs := []netip.Addr{target.addr}
+	if !target.addr.IsValid() {
 		g, err := b.decide(ctx, consent.NetConnect, target.String(), want.Reason)
 		if err != nil {
 			return nil, err
 		}
 		granted = append(granted, g)
-		if addrs, err = b.dialler.resolve(ctx, target.host); err != nil {
+	}
+	route, err := b.dialler.Route(target.dialled())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", sandbox.ErrUnreachable, err)
+	}
+	if !target.addr.IsValid() {
+		if addrs, err = b.resolve(ctx, route, target); err != nil {
 			return nil, err
 		}
+		if len(addrs) == 0 { // the proxy resolves
+			return b.connect(ctx, route, target, nil, granted)
+		}
 	}
+	return b.dialJudged(ctx, route, target, addrs, granted, want.Reason)
+}
+
+func (b *broker) resolve(ctx context.Context, route dial.Route, target netTarget) ([]netip.Addr, error) {
+	addrs, err := b.dialler.Resolve(ctx, route, target.host)
+	switch {
+	case errors.Is(err, sandbox.ErrDenied):
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w: %w", target.host, sandbox.ErrUnreachable, err)
+	case len(addrs) == 0 && !route.Proxied():
+		return nil, fmt.Errorf("%s: %w: it has no address", target.host, sandbox.ErrUnreachable)
+	}
+	return addrs, nil
+}
+
+// dialJudged dials those of addrs that may be dialled: all the public ones, or
+// one local one after a yes of its own.
+func (b *broker) dialJudged(ctx context.Context, route dial.Route, target netTarget, addrs []netip.Addr, granted []grantedTarget, reason string) (net.Conn, error) {
 	addr, class, err := pin(addrs)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", target, err)
 	}
-	if target.addr.IsValid() || class != sandbox.AddressPublic {
-		byAddr := target.at(addr)
-		reason := want.Reason
-		if !target.addr.IsValid() {
-			reason = fmt.Sprintf("%s is at this address", target.host)
-		}
-		g, err := b.decide(ctx, consent.NetConnect, byAddr.String(), reason)
-		if err != nil {
-			return nil, err
-		}
-		granted = append(granted, g)
-		addrs = []netip.Addr{addr}
+	if !target.addr.IsValid() && class == sandbox.AddressPublic {
+		return b.connect(ctx, route, target, publicOf(addrs), granted)
 	}
-	return b.connect(ctx, target, publicOr(addrs, addr), granted)
+	if !target.addr.IsValid() {
+		reason = fmt.Sprintf("%s is at this address", target.host)
+	}
+	g, err := b.decide(ctx, consent.NetConnect, target.at(addr).String(), reason)
+	if err != nil {
+		return nil, err
+	}
+	if route, err = b.dialler.At(route, target.dialled(), addr); err != nil {
+		return nil, fmt.Errorf("%w: %w", sandbox.ErrUnreachable, err)
+	}
+	return b.connect(ctx, route, target, []netip.Addr{addr}, append(granted, g))
 }
 
 // decide asks the engine and turns a no into the broker's error.
@@ -108,8 +138,8 @@ func (b *broker) wish(kind consent.Kind, target string) *app.Right {
 	return nil
 }
 
-func (b *broker) connect(ctx context.Context, to netTarget, addrs []netip.Addr, granted []grantedTarget) (net.Conn, error) {
-	conn, err := b.dialler.dial(ctx, to.network, addrs, to.port)
+func (b *broker) connect(ctx context.Context, route dial.Route, to netTarget, addrs []netip.Addr, granted []grantedTarget) (net.Conn, error) {
+	conn, err := b.dialler.Dial(ctx, route, to.dialled(), addrs)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", to, sandbox.ErrUnreachable, err)
 	}
@@ -197,20 +227,21 @@ func isThisComputer(host string) bool {
 	return host == HostName || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// publicOr keeps all addresses of a name when the pinned one is public, so that
-// another of them can be tried; each of them was judged by pin.
-func publicOr(addrs []netip.Addr, pinned netip.Addr) []netip.Addr {
-	public := slices.DeleteFunc(slices.Clone(addrs), func(a netip.Addr) bool {
-		return sandbox.AddressClass(a) != sandbox.AddressPublic
-	})
-	if sandbox.AddressClass(pinned) != sandbox.AddressPublic {
-		return []netip.Addr{pinned}
-	}
-	return public
+// dialled is the target in the dialler's words.
+func (t netTarget) dialled() dial.Target {
+	return dial.Target{Network: t.network, Host: t.host, Port: t.port}
 }
 
-// pin chooses the address that will be dialled, a public one if there is one.
-// Metadata services, multicast and addresses of our own making are never it.
+// publicOf keeps the addresses that a yes to the name is enough for.
+func publicOf(addrs []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(addrs), func(a netip.Addr) bool {
+		return sandbox.AddressClass(a) != sandbox.AddressPublic
+	})
+}
+
+// pin chooses the address that will be dialled: a public one if there is one,
+// else a local one, of IPv4 first, as few local networks route IPv6. Metadata
+// services, multicast and addresses of our own making are never it.
 func pin(addrs []netip.Addr) (netip.Addr, sandbox.AddressKind, error) {
 	var local []netip.Addr
 	for _, addr := range addrs {
@@ -225,5 +256,6 @@ func pin(addrs []netip.Addr) (netip.Addr, sandbox.AddressKind, error) {
 	if len(local) == 0 {
 		return netip.Addr{}, 0, fmt.Errorf("%w: no address that an app may be given", sandbox.ErrDenied)
 	}
+	slices.SortStableFunc(local, func(a, b netip.Addr) int { return cmp.Compare(a.BitLen(), b.BitLen()) })
 	return local[0], sandbox.AddressClass(local[0]), nil
 }

@@ -89,10 +89,33 @@ type embedding struct {
 }
 
 var embeddings = []embedding{
-	{netip.MustParsePrefix("64:ff9b::/96"), 12},   // NAT64, RFC 6052
-	{netip.MustParsePrefix("64:ff9b:1::/48"), 12}, // NAT64 of this network, RFC 8215, with a /96
-	{netip.MustParsePrefix("2002::/16"), 2},       // 6to4
-	{netip.MustParsePrefix("::/96"), 12},          // IPv4-compatible, without :: and ::1
+	{netip.MustParsePrefix("64:ff9b::/96"), 12}, // NAT64, RFC 6052
+	{netip.MustParsePrefix("2002::/16"), 2},     // 6to4
+	{netip.MustParsePrefix("::/96"), 12},        // IPv4-compatible, without :: and ::1
+}
+
+// localNAT64 is the space in which a network chooses the prefix of its own
+// translators (RFC 8215). The length of that prefix, and so the place of the
+// IPv4 address, is not known here.
+var localNAT64 = netip.MustParsePrefix("64:ff9b:1::/48")
+
+// nat64Places are where the IPv4 address can be in localNAT64, byte by byte
+// (RFC 6052, section 2.2, for prefixes of 48, 56, 64 and 96 bits).
+var nat64Places = [][4]int{{6, 7, 9, 10}, {7, 9, 10, 11}, {9, 10, 11, 12}, {12, 13, 14, 15}}
+
+// localNAT64Class is the worst that one of the IPv4 addresses in it would be:
+// metadata in any place, else what the commonest place (96 bits) says, which is
+// at best a private one, as the translator is a machine of this network.
+func localNAT64Class(addr netip.Addr) AddressKind {
+	raw := addr.As16()
+	var class AddressKind
+	for _, at := range nat64Places {
+		class = AddressClass(netip.AddrFrom4([4]byte{raw[at[0]], raw[at[1]], raw[at[2]], raw[at[3]]}))
+		if class == AddressMetadata {
+			return class
+		}
+	}
+	return min(class, AddressPrivate)
 }
 
 // AddressClass says what kind of place addr is. An address that a translator turns
@@ -102,6 +125,9 @@ func AddressClass(addr netip.Addr) AddressKind {
 	addr = addr.Unmap()
 	if !addr.IsValid() || addr.Zone() != "" || addr.IsUnspecified() {
 		return AddressInvalid
+	}
+	if localNAT64.Contains(addr) {
+		return localNAT64Class(addr)
 	}
 	if inner, ok := embeddedIPv4(addr); ok {
 		return AddressClass(inner)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/consentry/consentry/agent"
+	"github.com/consentry/consentry/agent/dial"
 	"github.com/consentry/consentry/agent/ipc"
 )
 
@@ -30,7 +31,7 @@ func runAgent(ctx context.Context, home string, log *slog.Logger) (err error) {
 	}
 	cfg := agent.Config{
 		Data: paths.Data, Self: self, Version: version,
-		Log: log, LogFile: os.Stderr, Now: time.Now,
+		Log: log, LogFile: os.Stderr, Now: time.Now, Proxies: dial.FromEnvironment(os.Getenv),
 	}
 	addHosts(&cfg, paths, log)
 	a, err := agent.Open(ctx, cfg)

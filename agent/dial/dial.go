@@ -1,0 +1,60 @@
+package dial
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+)
+
+// dialTimeout bounds one attempt at one address.
+const dialTimeout = 10 * time.Second
+
+// Config is what a Dialler is made of.
+type Config struct {
+	Resolver *net.Resolver // nil: the system's
+	Proxies  Settings
+}
+
+// Dialler resolves names and connects.
+type Dialler struct {
+	resolver *net.Resolver
+	proxies  *proxies
+}
+
+// New makes a Dialler.
+func New(c Config) *Dialler {
+	if c.Resolver == nil {
+		c.Resolver = net.DefaultResolver
+	}
+	return &Dialler{resolver: c.Resolver, proxies: newProxies(c.Proxies)}
+}
+
+// Target is where a flow goes.
+type Target struct {
+	Network string // "tcp" or "udp"
+	Host    string // a canonical name, or an address
+	Port    uint16
+}
+
+func (t Target) hostPort() string { return net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port))) }
+
+func (t Target) at(addr netip.Addr) string { return netip.AddrPortFrom(addr, t.Port).String() }
+
+// Dial connects to t over route. addrs are the addresses of t that may be
+// dialled; none, with a route that has a proxy, lets the proxy resolve t.Host.
+func (d *Dialler) Dial(ctx context.Context, route Route, t Target, addrs []netip.Addr) (net.Conn, error) {
+	if route.proxy != nil {
+		return d.dialThrough(ctx, route, t, addrs)
+	}
+	return direct(ctx, t, addrs)
+}
+
+// direct races the addresses of t.
+func direct(ctx context.Context, t Target, addrs []netip.Addr) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: dialTimeout}
+	return race(ctx, interleave(addrs), func(ctx context.Context, addr netip.Addr) (net.Conn, error) {
+		return dialer.DialContext(ctx, t.Network, t.at(addr))
+	})
+}
