@@ -53,7 +53,7 @@ func (c *cli) printRequests(prompts []api.Prompt, json bool) error {
 		fmt.Fprintf(c.Out, "    app     %s (%s), run %s\n", plain(p.App), plain(shortDigest(p.Digest)), plain(orDash(p.RunName)))
 		fmt.Fprintf(c.Out, "    asked   %s, %s; %s\n", ago(c.Now(), p.Asked), plural(max(p.Count, 1), "time"), waits)
 		fmt.Fprintf(c.Out, "    right   %s %s\n", plain(p.Kind), plain(p.Target))
-		for _, line := range [][2]string{{"reason", quoted(p.Reason)}, {"denied", p.Consequence}, {"allowed", p.Blast}} {
+		for _, line := range [][2]string{{"reason", quoted(p.Reason)}, {"allowed", p.Consequence}, {"and", p.Blast}} {
 			if line[1] != "" {
 				fmt.Fprintf(c.Out, "    %-7s %s\n", line[0], plain(line[1]))
 			}
