@@ -69,9 +69,18 @@ var Probes = []Probe{
 	{Row: 16, Name: "modules", Want: all(want("EPERM"), "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot")},
 	{Row: 17, Name: "foreign-calls", Want: map[string][]string{"i386": want("SIGSYS", None), "x32": want("ENOSYS", None)}},
 	{Row: 18, Name: "tiocsti", Want: all(want("EPERM"), "TIOCSTI", "TIOCSTI with high bits", "TIOCLINUX", "TIOCLINUX with high bits")},
-	{Row: 19, Name: "memfd", Want: map[string][]string{"capabilities": want(None), "no_new_privs": want(Done), "seccomp": want(Done)}},
+	{Row: 19, Name: "memfd", User: user, Want: map[string][]string{"capabilities": want(None), "no_new_privs": want(Done), "seccomp": want(Done)}},
 	{Row: 20, Name: "setuid", User: user, Want: map[string][]string{
 		"user of a set-uid program": want("1000"), "its capabilities": want(None), "capabilities of a file": want(None, "EPERM"),
+	}},
+	{Row: 20, Name: "bounded", Want: all(want(Done), "CapPrm", "CapEff", "CapBnd", "CapInh", "CapAmb")},
+	{Row: 20, Name: "root-power", Want: map[string][]string{
+		"chown to an own id": want(Done), "read another user's file": want(Done), "fifo": want(Done),
+		"chown to an id outside": want("EINVAL"), "become an id outside": want("EINVAL"), "groups outside": want("EINVAL"),
+		"raise SYS_ADMIN": want("EPERM"), "raise NET_ADMIN": want("EPERM"), "ambient SYS_ADMIN": want("EPERM"),
+		"capabilities for a file": want("EPERM"), "trusted attribute": want("EPERM"), "block device": want("EPERM"),
+		"own sysctl": want("EROFS", "EPERM"), "oom score": want("EACCES"), "priority": want("EACCES", "EPERM"), "open files": want("EPERM"),
+		"host name": want("EPERM"), "address of the card": want("EPERM"), "set-uid program made here": want(None),
 	}},
 	{Row: 21, Name: "inherited", Want: map[string][]string{"descriptors": want(None), "working directory": want(Inside), "above it": want(Inside)}},
 	{Row: 22, Name: "overwrite", Want: map[string][]string{

@@ -44,9 +44,14 @@ func agentProcess(b *bench, marker string) *exec.Cmd {
 // eventually waits for a condition that another process brings about.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
+	eventuallyWithin(t, what, 10*time.Second, holds)
+}
+
+func eventuallyWithin(t *testing.T, what string, most time.Duration, holds func() bool) {
+	t.Helper()
 	for start := time.Now(); !holds(); time.Sleep(10 * time.Millisecond) {
-		if time.Since(start) > 10*time.Second {
-			t.Fatalf("after 10 s not: %s", what)
+		if time.Since(start) > most {
+			t.Fatalf("after %v not: %s", most, what)
 		}
 	}
 }

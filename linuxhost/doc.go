@@ -2,7 +2,7 @@
 // namespaces, an overlay of the image, seccomp, Landlock and cgroups.
 //
 //	agent ──wire──> launcher ──wire──> sandbox-init (PID 1) ──fork──> the app
-//	(Host)          host root          root of its user namespace     no rights
+//	(Host)          host root          root of its user namespace     its own ids
 //
 // The launcher is this program again, one process for one app run. It holds
 // the rights of the host and reads nothing that the app wrote, but for the
@@ -13,8 +13,9 @@
 // What it promises: a wall that is required and does not stand ends the start
 // with an error (promise P8); Posture is read back from the live sandbox by the
 // launcher, not remembered; when the agent or the launcher ends, however it
-// ends, the sandbox ends; an app owns ids of its own and has no capability,
-// not even inside its namespace.
+// ends, the sandbox ends; an app owns ids of its own; its root may do with
+// them what a root does (chown, change user), and nothing else; other users
+// have no capability at all.
 //
 // What it does not promise yet: verdicts by eBPF (Posture says so), shares
 // that appear while the app runs, and running without root. A share shows its

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		if code, handled := linuxhost.Main(os.Args[1], os.Args[2:]); handled {
-			os.Exit(code)
+			syscall.Exit(code) // os.Exit waits a second for the race detector
 		}
 		if code, handled := testRole(os.Args[1], os.Args[2:]); handled {
 			os.Exit(code)

@@ -17,7 +17,7 @@ import (
 
 // sandboxInit is PID 1 of a sandbox. Until setup it has every capability in a
 // user namespace of its own and holds the mounts it was passed; after it, it
-// has what it takes to start processes of other users, and to signal them.
+// has what the image's root has.
 type sandboxInit struct {
 	mu     sync.Mutex
 	layers []*os.File // lowest first
@@ -44,7 +44,7 @@ func initMain() error {
 		return err
 	}
 	unix.Umask(0o022)
-	if err := dropBoundingSet(); err != nil { // of the main thread; what it has it keeps for now
+	if err := dropBoundingSet(nil); err != nil { // of the main thread; what it has it keeps for now
 		return err
 	}
 	// Signals that processes inside send to PID 1 must not end it; caught ones

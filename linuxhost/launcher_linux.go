@@ -28,6 +28,7 @@ type launcher struct {
 	group    *cgroup
 	init     *initProcess
 	landlock int
+	hadRoot  bool             // a process was started as the image's root
 	consoles map[int]*console // by process number
 	ended    chan struct{}    // closed when app's exit is known
 	exit     sandbox.Exit

@@ -206,28 +206,50 @@ func rootWall(pid int) sandbox.Wall {
 	return w
 }
 
-// capabilityWall: the app has none and can gain none; init has three.
+// capabilityWall: no process has more than the image's root may have, and none
+// has any as long as nothing was started as root. A root that becomes another
+// user may keep some.
 func (l *launcher) capabilityWall(all []subject) sandbox.Wall {
 	w := sandbox.Wall{Name: wallCaps, Required: true}
-	var kept uint64
-	for _, c := range initCapabilities {
-		kept |= 1 << c
+	var most uint64
+	for _, c := range rootCapabilities {
+		most |= 1 << c
 	}
+	having := 0
 	for _, s := range all {
-		allowed := uint64(0)
-		if s.pid == l.init.pid() {
-			allowed = kept
-		}
-		for key, most := range map[string]uint64{"CapInh": 0, "CapPrm": allowed, "CapEff": allowed, "CapBnd": 0, "CapAmb": 0} {
-			has, err := strconv.ParseUint(s.status[key], 16, 64)
-			if err != nil || has&^most != 0 {
-				w.Detail = fmt.Sprintf("%s=%s in process %d", key, s.status[key], s.pid)
-				return w
+		sets := map[string]uint64{"CapBnd": most}
+		for _, key := range []string{"CapInh", "CapPrm", "CapEff", "CapAmb"} {
+			if l.hadRoot || s.pid == l.init.pid() {
+				sets[key] = most
+			} else {
+				sets[key] = 0
 			}
 		}
+		if detail := s.exceeds(sets); detail != "" {
+			w.Detail = detail
+			return w
+		}
+		if s.status["CapPrm"] != noCapabilities && s.pid != l.init.pid() {
+			having++
+		}
 	}
-	w.Stands, w.Detail = true, fmt.Sprintf("none in %d processes, bounding set empty; init keeps SETUID, SETGID, KILL", len(all)-1)
+	w.Stands = true
+	w.Detail = fmt.Sprintf("%d of %d processes have some, for their own ids only; at most CapPrm=%016x", having, len(all)-1, most)
 	return w
+}
+
+// noCapabilities is how /proc writes an empty set.
+const noCapabilities = "0000000000000000"
+
+// exceeds says which capability set of s holds more than most allows.
+func (s subject) exceeds(most map[string]uint64) string {
+	for key, allowed := range most {
+		has, err := strconv.ParseUint(s.status[key], 16, 64)
+		if err != nil || has&^allowed != 0 {
+			return fmt.Sprintf("%s=%s in process %d", key, s.status[key], s.pid)
+		}
+	}
+	return ""
 }
 
 // allInGroup: every process is where the limits are.

@@ -223,7 +223,7 @@ func TestExec(t *testing.T) {
 	}
 	exit, out := exec(sh("id -u; hostname; grep -E 'Seccomp:|NoNewPrivs|CapEff|CapBnd' /proc/self/status; ps -o args | grep -c 'sleep 60'; exit 5")...)
 	if exit.Code != 5 || !strings.HasPrefix(out, "5\nboxed\n") || !strings.Contains(out, "Seccomp:\t2") ||
-		!strings.Contains(out, "NoNewPrivs:\t1") || !strings.Contains(out, "CapBnd:\t0000000000000000") || strings.HasSuffix(out, "\n0\n") {
+		!strings.Contains(out, "NoNewPrivs:\t1") || !strings.Contains(out, "CapEff:\t0000000000000000") || strings.HasSuffix(out, "\n0\n") {
 		t.Errorf("exec: %+v %q", exit, out)
 	}
 	if exit, _ := exec("nothing"); exit.Code != 127 {

@@ -40,6 +40,11 @@ func (l *launcher) runInside(ctx context.Context, p sandbox.Process, stdio []*os
 	if child == nil {
 		return runReply{}, fmt.Errorf("%w: the app has ended", sandbox.ErrUnavailable)
 	}
+	if p.User.UID == 0 {
+		l.mu.Lock()
+		l.hadRoot = true
+		l.mu.Unlock()
+	}
 	call := runCall{Process: p}
 	var send []*os.File
 	if !p.Terminal {

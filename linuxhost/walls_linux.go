@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -111,31 +112,42 @@ func (b *builder) limitByRlimits() error {
 	return nil
 }
 
-// initCapabilities are what init keeps: to start processes as the image's user
-// and to signal them. Nobody can inherit them: the bounding set is empty.
-var initCapabilities = []uint{unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_KILL}
+// rootCapabilities are what the image's root has, inside: to own and read the
+// files of its 65,536 ids, to become one of them, to signal them, to bind low
+// ports. It is docker's set less what reaches into the kernel or is refused
+// anyway: NET_RAW and MKNOD (packets and devices), SYS_CHROOT (roots are ours),
+// SETFCAP (no_new_privs makes it void), AUDIT_WRITE. No other user has any, and
+// init, which starts them all, has no more.
+var rootCapabilities = []uint{
+	unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID, unix.CAP_KILL,
+	unix.CAP_SETGID, unix.CAP_SETUID, unix.CAP_SETPCAP, unix.CAP_NET_BIND_SERVICE,
+}
 
 // maxCapability bounds the walk over capabilities; the kernel ends it earlier.
 const maxCapability = 63
 
 // dropCapabilities takes all but a few from every thread. The bounding set is
-// emptied where programs are started, as only an exec looks at it; elsewhere
+// cut where programs are started, as only an exec looks at it; elsewhere
 // no_new_privs stands. (A call on all threads stops the world: forty of them
 // would be most of a start.)
 func (b *builder) dropCapabilities() error {
 	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
 		return fmt.Errorf("no_new_privs: %w", err)
 	}
-	if err := b.children.onBirthThread(dropBoundingSet); err != nil {
+	err := b.children.onBirthThread(func() error { return dropBoundingSet(rootCapabilities) })
+	if err != nil {
 		return err
 	}
-	return setCapabilities(initCapabilities)
+	return setCapabilities(rootCapabilities)
 }
 
-// dropBoundingSet empties the bounding and the ambient set of this thread, so
-// that no exec of it or its children gives anything back.
-func dropBoundingSet() error {
+// dropBoundingSet leaves keep in the bounding set of this thread, and nothing
+// in the ambient set, so that no exec of it or its children gives more back.
+func dropBoundingSet(keep []uint) error {
 	for c := range uintptr(maxCapability) {
+		if slices.Contains(keep, uint(c)) {
+			continue
+		}
 		err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
 		if errors.Is(err, unix.EINVAL) && c > unix.CAP_CHECKPOINT_RESTORE {
 			break // the kernel has no more

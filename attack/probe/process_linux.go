@@ -109,6 +109,23 @@ func noCapability(status []string) string {
 	return status[1] + " " + status[2]
 }
 
+// bounded: root of the image has what docker's root has, or less.
+func (p *probe) bounded() {
+	const most = 0x1fb // CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP
+	const more = 1 << unix.CAP_NET_BIND_SERVICE
+	for _, set := range []string{"CapPrm", "CapEff", "CapBnd"} {
+		has, err := strconv.ParseUint(statusOf("self", set), 16, 64)
+		must(err)
+		if has&^(most|more) != 0 {
+			p.tell(set, statusOf("self", set))
+			continue
+		}
+		p.tell(set, attack.Done)
+	}
+	p.tell("CapInh", isOne(statusOf("self", "CapInh"), "0000000000000000"))
+	p.tell("CapAmb", isOne(statusOf("self", "CapAmb"), "0000000000000000"))
+}
+
 func (p *probe) setuid() {
 	got, err := statusBy("/setuid")
 	must(err)
