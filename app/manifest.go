@@ -12,7 +12,7 @@ import (
 // reasons, never a grant.
 type Manifest struct {
 	Schema  string  `json:"$schema,omitempty"` // for editors
-	Version int     `json:"version"` // 1
+	Version int     `json:"version"`           // 1
 	Name    string  `json:"name,omitempty"`
 	Rights  []Right `json:"rights"`
 	Ports   []Port  `json:"ports,omitempty"` // UI ports
@@ -43,7 +43,7 @@ const (
 	maxRights       = 200
 	maxPorts        = 20
 	maxText         = 500 // of a reason, a target and what does not work without
-	maxName         = 100 // of an app or a port
+	maxName         = 200 // of an app or a port
 )
 
 // ParseManifest reads the JSON of a manifest. It takes exactly what

@@ -92,7 +92,7 @@ var samples = []struct {
 	{"201 rights", rights(201), false},
 	{"501 characters", right("notify", "*", strings.Repeat("é", 501)), false},
 	{"target of 501", right("notify", strings.Repeat("x", 501), "r"), false},
-	{"name of 101", `{"version":1,"name":"` + strings.Repeat("x", 101) + `","rights":[]}`, false},
+	{"name of 201", `{"version":1,"name":"` + strings.Repeat("x", 201) + `","rights":[]}`, false},
 	{"name a number", `{"version":1,"name":1,"rights":[]}`, false},
 	{"port 0", ports(`{"port":0}`), false},
 	{"port 65536", ports(`{"port":65536}`), false},
