@@ -70,6 +70,7 @@ type session struct {
 	run        api.Run
 	started    bool
 	leave      detachKeys
+	cancelled  bool // Ctrl-C before the app runs, on a terminal that sends no signal for it
 	interrupts int
 }
 
@@ -149,6 +150,9 @@ func (s *session) converse(ctx context.Context) (int, error) {
 			s.print(s.tty.f, s.asker.wake())
 		case <-ctx.Done():
 			return 0, ctx.Err()
+		}
+		if s.cancelled {
+			return exitInterrupted, nil
 		}
 		if s.leave.left {
 			_ = s.stream.Send(api.FrameDetach, nil)

@@ -59,6 +59,8 @@ func (s *session) key(ctx context.Context, chunk []byte, more bool) {
 		s.in.stop()
 		s.in = nil
 		s.forward(api.FrameClose, nil)
+	case !s.started && s.Terminal && s.ownsKeys() && bytes.IndexByte(chunk, ctrlC) >= 0:
+		s.cancelled = true
 	case s.asker.open && s.ownsKeys():
 		if s.Terminal && bytes.IndexByte(chunk, ctrlC) >= 0 {
 			s.forward(api.FrameIn, []byte{ctrlC}) // Ctrl-C is the app's, also while we ask
