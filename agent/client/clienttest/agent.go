@@ -30,7 +30,7 @@ type Agent struct {
 	calls   []string
 	answers []api.AnswerRequest
 	answer  map[string]chan api.AnswerRequest // prompts a script waits for
-	review  chan<- api.ReviewAnswer               // while an app waits for one
+	review  chan<- api.ReviewAnswer           // while an app waits for one
 	doctor  api.Doctor
 	broken  bool // the ledger
 }
