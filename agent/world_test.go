@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -218,12 +219,12 @@ func (w *testAgent) runs(s *session) {
 	s.next(api.FrameExit)
 }
 
-// rules are the verdicts and targets of all rules, in the order in which they
-// were given.
+// rules are the verdicts and targets of all rules, sorted.
 func (w *testAgent) rules() string {
 	var words []string
 	for _, r := range w.engine.Rules("") {
 		words = append(words, r.Verdict.String()+" "+r.Target)
 	}
+	slices.Sort(words)
 	return strings.Join(words, ", ")
 }
