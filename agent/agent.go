@@ -47,6 +47,7 @@ type Agent struct {
 	modules *moduleStore
 	data    *data.Service
 	dialler *dial.Dialler
+	reviews *reviews
 
 	ctx  context.Context // ends when the agent is told to end
 	stop context.CancelFunc
@@ -85,6 +86,9 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	if a.data, err = data.OpenService(cfg.Data); err != nil {
+		return nil, err
+	}
+	if a.reviews, err = openReviews(filepath.Join(cfg.Data, "reviews")); err != nil {
 		return nil, err
 	}
 	if err := a.loadRuns(); err != nil {

@@ -51,6 +51,10 @@ func (a *Agent) handler() http.Handler {
 		"GET /v1/why":                a.getWhy,
 		"GET /v1/log":                a.getLedger,
 		"GET /v1/log/verify":         a.verifyLedger,
+		"POST /v1/install":           a.install,
+		"GET /v1/reviews":            a.listReviews,
+		"GET /v1/reviews/{id}":       a.getReview,
+		"POST /v1/reviews/{id}":      a.answerReview,
 		"GET /v1/profile":            a.getProfile,
 		"PUT /v1/profile":            a.setProfile,
 	} {
@@ -127,6 +131,7 @@ var errorKinds = []struct {
 	{consent.ErrNoSuchRequest, "not-found", statusNotFound, "see what waits with: consentry requests"},
 	{consent.ErrStaleNonce, "stale", statusConflict, "look at the request again with: consentry requests"},
 	{consent.ErrBadAnswer, "invalid", statusBadRequest, ""},
+	{consent.ErrBadRule, "invalid", statusBadRequest, ""},
 	{sandbox.ErrInvalid, "invalid", statusBadRequest, ""},
 	{context.Canceled, "canceled", statusConflict, ""},
 }

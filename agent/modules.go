@@ -17,9 +17,6 @@ import (
 // maxModule bounds a wasm file, in bytes.
 const maxModule = 512 << 20
 
-// manifestSuffix is added to a module's path for a manifest beside it.
-const manifestSuffix = ".manifest.json"
-
 // moduleStore keeps wasm modules by their digest, so that what was looked at
 // and asked about is what runs, whatever happens to the user's file meanwhile.
 type moduleStore struct{ dir string }
@@ -91,7 +88,7 @@ func copyModule(to io.Writer, source string) (digest string, err error) {
 }
 
 func manifestBeside(source string) (*app.Manifest, error) {
-	path := source + manifestSuffix
+	path := source + app.ManifestSuffix
 	file, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil

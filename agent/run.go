@@ -65,6 +65,7 @@ func (r *run) start(ctx context.Context, to sink) error {
 	l := newLive(r.agent, rec)
 	if err := l.raise(ctx, r.dir, to); err != nil {
 		l.teardown()
+		r.agent.engine.RunEnded(rec.ID) // what was given to this run only
 		failed := r.move(evFailed, func(rec *record) { rec.Error = asAPIError(err); rec.Ended = r.agent.cfg.Now() })
 		return errors.Join(err, failed)
 	}

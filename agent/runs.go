@@ -120,15 +120,14 @@ func (a *Agent) createRun(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer s.conn.Close()
-	ctx, done := s.whileConnected(a.ctx)
-	rec, err := a.prepare(ctx, req, s.progress)
-	done()
+	rec, err := a.admit(req, s, false)
 	if err != nil {
 		s.fail(err)
 		return nil
 	}
 	run, err := a.register(rec)
 	if err != nil {
+		a.engine.RunEnded(rec.ID) // what was answered for this run only
 		s.fail(err)
 		return nil
 	}
@@ -286,7 +285,13 @@ func (a *Agent) startRun(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer s.conn.Close()
-	if err := a.bringUp(run, s, r.URL.Query().Get("attach") != ""); err != nil {
+	ctx, done := s.whileConnected(a.ctx)
+	err = a.readmit(ctx, run, s)
+	done()
+	if err == nil {
+		err = a.bringUp(run, s, r.URL.Query().Get("attach") != "")
+	}
+	if err != nil {
 		s.fail(err)
 	}
 	return nil

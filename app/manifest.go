@@ -1,16 +1,18 @@
 package app
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"unicode/utf8"
 )
 
 // Manifest lists the rights an app says it will ask for. It is a wish with
 // reasons, never a grant.
 type Manifest struct {
-	Version int     `json:"version"` // 1
+	Schema  string  `json:"$schema,omitempty"` // for editors
+	Version int     `json:"version"`           // 1
 	Name    string  `json:"name,omitempty"`
 	Rights  []Right `json:"rights"`
 	Ports   []Port  `json:"ports,omitempty"` // UI ports
@@ -19,7 +21,7 @@ type Manifest struct {
 // Right is one line of a manifest.
 type Right struct {
 	Kind    string `json:"kind"`   // "net.connect", "data.identity", …
-	Target  string `json:"target"` // "api.example.com:443", "email,name?"
+	Target  string `json:"target"` // "tcp/api.example.com:443", "email,name?" ('?': it can do without)
 	Reason  string `json:"reason"`
 	Without string `json:"without,omitempty"` // what will not work without it
 }
@@ -31,49 +33,84 @@ type Port struct {
 	HTTP  bool   `json:"http,omitempty"`
 }
 
-// Bounds of a manifest; one that exceeds them is refused as a whole.
+// Bounds of a manifest; one that exceeds them is refused as a whole. Lengths of
+// texts are in characters, as JSON Schema counts them.
 const (
 	ManifestLabel   = "dev.consentry.manifest" // image label or annotation
 	ManifestSection = "consentry.manifest"     // wasm custom section
+	ManifestSuffix  = ".manifest.json"         // of a file beside a module: FILE.wasm.manifest.json
 	MaxManifest     = 64 << 10                 // bytes
 	maxRights       = 200
-	maxText         = 500 // bytes of a reason
+	maxPorts        = 20
+	maxText         = 500 // of a reason, a target and what does not work without
+	maxName         = 200 // of an app or a port
 )
 
-// ParseManifest reads the JSON of a manifest. Unknown members are errors, so
-// that a right is not lost to a spelling mistake.
+// ParseManifest reads the JSON of a manifest. It takes exactly what
+// sdk/manifest.schema.json takes: names of members as they are spelled there
+// and each of them once, nothing unknown, no null, no text after the object.
+// So a right is neither lost to a spelling mistake nor read in two ways.
+//
+// Whether a kind and its target mean anything is not decided here.
 func ParseManifest(raw []byte) (*Manifest, error) {
 	if len(raw) > MaxManifest {
 		return nil, fmt.Errorf("manifest is %d bytes, more than %d", len(raw), MaxManifest)
 	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	var m Manifest
-	if err := dec.Decode(&m); err != nil {
+	if !utf8.Valid(raw) {
+		return nil, errors.New("manifest: is not UTF-8")
+	}
+	if err := manifestShape.check(raw); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
-	if dec.More() {
-		return nil, errors.New("manifest: text after the JSON object")
+	var m Manifest
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
 	}
-	return &m, m.check()
+	if err := m.check(); err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	return &m, nil
 }
 
 func (m *Manifest) check() error {
-	if m.Version != 1 {
-		return fmt.Errorf("manifest: version %d is not known, want 1", m.Version)
-	}
-	if len(m.Rights) > maxRights {
-		return fmt.Errorf("manifest: %d rights, more than %d", len(m.Rights), maxRights)
+	switch {
+	case m.Version != 1:
+		return fmt.Errorf("version %d is not known, want 1", m.Version)
+	case longer(m.Name, maxName):
+		return fmt.Errorf("the name has more than %d characters", maxName)
+	case len(m.Rights) > maxRights:
+		return fmt.Errorf("%d rights, more than %d", len(m.Rights), maxRights)
+	case len(m.Ports) > maxPorts:
+		return fmt.Errorf("%d ports, more than %d", len(m.Ports), maxPorts)
 	}
 	for i, r := range m.Rights {
-		switch {
-		case r.Kind == "":
-			return fmt.Errorf("manifest: right %d has no kind", i+1)
-		case r.Reason == "":
-			return fmt.Errorf("manifest: right %d (%s %s) has no reason", i+1, r.Kind, r.Target)
-		case len(r.Reason) > maxText || len(r.Without) > maxText || len(r.Target) > maxText:
-			return fmt.Errorf("manifest: right %d has a text of more than %d bytes", i+1, maxText)
+		if err := r.check(); err != nil {
+			return fmt.Errorf("right %d: %w", i+1, err)
+		}
+	}
+	for i, p := range m.Ports {
+		if p.Port == 0 || longer(p.Label, maxName) {
+			return fmt.Errorf("port %d: is 0, or its label has more than %d characters", i+1, maxName)
 		}
 	}
 	return nil
 }
+
+// kindForm is every kind of right; which data kinds there are is for others.
+var kindForm = regexp.MustCompile(`^(net\.(connect|listen)|file\.(read|write)|url\.open|notify|secret\.use|data\.[a-z][a-z0-9_-]{0,31})$`)
+
+func (r Right) check() error {
+	switch {
+	case !kindForm.MatchString(r.Kind):
+		return fmt.Errorf("%.40q is no kind of right", r.Kind)
+	case r.Target == "":
+		return fmt.Errorf("%s has no target", r.Kind)
+	case r.Reason == "":
+		return fmt.Errorf("%s %.80s has no reason", r.Kind, r.Target)
+	case longer(r.Reason, maxText), longer(r.Without, maxText), longer(r.Target, maxText):
+		return fmt.Errorf("a text has more than %d characters", maxText)
+	}
+	return nil
+}
+
+func longer(text string, characters int) bool { return utf8.RuneCountInString(text) > characters }

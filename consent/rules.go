@@ -56,46 +56,13 @@ func (e *Engine) Rules(id app.ID) []Rule {
 }
 
 // Allow gives a rule that nobody asked for; by its verdict it is a yes or a no.
-// App, Kind and Target must be set; the target may be in any spelling. Lifetime
-// "" is Always; Timed wants Expires, Run wants Run. A rule for the very same
-// target replaces the one before. It is on disk before Allow returns.
+// See Give.
 func (e *Engine) Allow(ctx context.Context, r Rule) (Rule, error) {
-	if err := e.ready(ctx); err != nil {
-		return Rule{}, err
-	}
-	r.Lifetime = cmp.Or(r.Lifetime, Always)
-	r.By = cmp.Or(CleanText(r.By), "api")
-	r.AppName = CleanName(r.AppName)
-	r.ID, r.Since, r.Used, r.Uses = newRuleID(), e.clock.time(), time.Time{}, 0
-	target, err := CanonicalRule(r.Kind, r.Target)
+	given, err := e.Give(ctx, []Rule{r})
 	if err != nil {
-		return Rule{}, fmt.Errorf("%w: %w", ErrBadRule, err)
-	}
-	r.Target = target
-	if r.Lifetime == Timed && (!r.Expires.After(r.Since) || r.Expires.Sub(r.Since) > maxTime) {
-		return Rule{}, fmt.Errorf("%w: the time must end within a year from now", ErrBadRule)
-	}
-	if r.Lifetime != Timed {
-		r.Expires = time.Time{}
-	}
-	if _, err := NewGrants([]Rule{r}); err != nil {
-		return Rule{}, fmt.Errorf("%w: %w", ErrBadRule, err)
-	}
-	e.ruleMu.Lock()
-	defer e.ruleMu.Unlock()
-	event := "allow"
-	if r.Verdict == Deny {
-		event = "deny"
-	}
-	if err := e.change(none, []Rule{r}, &op{lines: []Line{r.line(event, r.Since)}}); err != nil {
 		return Rule{}, err
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if r.Verdict == Allow {
-		e.endPauses(r.App)
-	}
-	return r, nil
+	return given[0], nil
 }
 
 func newRuleID() string { return newID(8) }

@@ -30,6 +30,7 @@ type Agent struct {
 	calls   []string
 	answers []api.AnswerRequest
 	answer  map[string]chan api.AnswerRequest // prompts a script waits for
+	review  chan<- api.ReviewAnswer           // while an app waits for one
 	doctor  api.Doctor
 	broken  bool // the ledger
 }
@@ -111,6 +112,9 @@ func (a *Agent) handler() http.Handler {
 		"GET /v1/images/inspect":   a.image,
 		"DELETE /v1/images":        a.removeImage,
 		"POST /v1/images/prune":    a.prune,
+		"GET /v1/reviews":          a.listReviews,
+		"GET /v1/reviews/{id}":     a.getReview,
+		"POST /v1/reviews/{id}":    a.answerReview,
 		"GET /v1/requests":         a.listRequests,
 		"POST /v1/requests/{id}":   a.answerCall,
 		"GET /v1/grants":           a.listGrants,
@@ -125,6 +129,7 @@ func (a *Agent) handler() http.Handler {
 	mux.HandleFunc("GET /v1/log", a.ledger)
 	mux.HandleFunc("POST /v1/images/pull", a.pull)
 	mux.HandleFunc("POST /v1/runs", a.run)
+	mux.HandleFunc("POST /v1/install", a.install)
 	mux.HandleFunc("POST /v1/runs/{ref}/start", a.runAgain)
 	mux.HandleFunc("POST /v1/runs/{ref}/attach", a.runAgain)
 	mux.HandleFunc("POST /v1/runs/{ref}/exec", a.exec)

@@ -19,6 +19,7 @@ type stage struct {
 	conn    net.Conn
 	buf     []byte
 	request api.RunRequest
+	given   api.ReviewAnswer
 }
 
 // scripts are the apps, by the source they are run from.
@@ -42,6 +43,8 @@ var scripts = map[string]func(*stage) sandbox.Exit{
 	"signals": signals,
 	"talk":    talk,
 	"flood":   flood,
+
+	"manifest": manifest,
 }
 
 func (a *Agent) run(w http.ResponseWriter, r *http.Request) {
@@ -105,6 +108,9 @@ func (a *Agent) perform(w http.ResponseWriter, in api.RunRequest) {
 		return
 	case "slowpull": // never starts
 		_, _, _ = api.ReadFrame(conn, s.buf)
+		return
+	}
+	if in.Source == "manifest" && !s.reviewed() {
 		return
 	}
 	run := someRuns()[0]

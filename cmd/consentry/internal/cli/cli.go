@@ -96,10 +96,10 @@ no data of yours, and asks you before anything gets out.`,
 		&cobra.Group{ID: groupSelf, Title: "Consentry itself:"},
 	)
 	root.AddCommand(
-		c.runCommand(), c.psCommand(), c.stopCommand(), c.killCommand(), c.startCommand(), c.attachCommand(),
+		c.runCommand(), c.installCommand(), c.psCommand(), c.stopCommand(), c.killCommand(), c.startCommand(), c.attachCommand(),
 		c.logsCommand(), c.execCommand(), c.inspectCommand(), c.rmCommand(),
 		c.imagesCommand(), c.pullCommand(), c.rmiCommand(), c.pruneCommand(),
-		c.requestsCommand(), c.answerCommand(allowWords), c.answerCommand(denyWords),
+		c.requestsCommand(), c.reviewCommand(), c.answerCommand(allowWords), c.answerCommand(denyWords),
 		c.grantsCommand(), c.revokeCommand(), c.ledgerCommand(), c.whyCommand(), c.profileCommand(),
 		c.doctorCommand(), c.versionCommand(), c.agentCommand(),
 	)

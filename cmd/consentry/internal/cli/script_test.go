@@ -134,7 +134,7 @@ func seesCall(ts *testscript.TestScript, neg bool, args []string) {
 func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 	a := ts.Value("agent").(*clienttest.Agent)
 	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
-		if args[0] == "requests" && a.Waits(args[1]) || args[0] == "calls" && strings.Contains(strings.Join(a.Calls(), "\n"), args[1]) {
+		if args[0] == "requests" && a.Waits(args[1]) || args[0] == "review" && a.WaitsForReview() || args[0] == "calls" && strings.Contains(strings.Join(a.Calls(), "\n"), args[1]) {
 			return
 		}
 	}

@@ -25,6 +25,7 @@ type mode struct {
 	JSON     bool   // events instead of output
 	Quiet    bool   // no progress
 	Answer   string // "allow" or "deny": the answer to every prompt
+	Lasting  bool   // Answer is for a manifest, from now on
 	Name     string // of the run, for advice; "" until it has started
 }
 
@@ -38,8 +39,9 @@ type mode struct {
 type session struct {
 	*cli
 	mode
-	stream *client.Stream
-	answer func(context.Context, string, api.AnswerRequest) error
+	stream  *client.Stream
+	answer  func(context.Context, string, api.AnswerRequest) error
+	reviews reviewCalls
 
 	gate     *gate
 	appOut   io.Writer
@@ -51,6 +53,7 @@ type session struct {
 	beside   *input    // the terminal while it asks, if it is not our stdin
 	tty      *terminal // our stdin, or the one questions are put on
 	asker    asker
+	reviewer *reviewer         // while a manifest is on the screen
 	noted    map[string]string // id → title of prompts that were printed as a line
 	answered map[string]bool   // prompts that were answered here
 	ripe     <-chan time.Time
@@ -67,6 +70,7 @@ type session struct {
 	run        api.Run
 	started    bool
 	leave      detachKeys
+	cancelled  bool // Ctrl-C before the app runs, on a terminal that sends no signal for it
 	interrupts int
 }
 
@@ -80,7 +84,7 @@ type outgoing frame
 // converse runs a stream to its end and returns the exit code of the app.
 func (c *cli) converse(ctx context.Context, cl *client.Client, stream *client.Stream, m mode) (int, error) {
 	s := &session{
-		cli: c, mode: m, stream: stream, answer: cl.Answer,
+		cli: c, mode: m, stream: stream, answer: cl.Answer, reviews: cl,
 		gate: newGate(), progress: c.progressOn(m.Quiet || m.JSON),
 		noted: map[string]string{}, answered: map[string]bool{},
 		frames: make(chan frame), handled: make(chan struct{}), broken: make(chan error, 1),
@@ -146,6 +150,9 @@ func (s *session) converse(ctx context.Context) (int, error) {
 			s.print(s.tty.f, s.asker.wake())
 		case <-ctx.Done():
 			return 0, ctx.Err()
+		}
+		if s.cancelled {
+			return exitInterrupted, nil
 		}
 		if s.leave.left {
 			_ = s.stream.Send(api.FrameDetach, nil)

@@ -12,10 +12,11 @@ import (
 
 // event is one line of --json.
 type event struct {
-	Event  string        `json:"event"` // "started", "stdout", "stderr", "prompt", "settled", "notice", "exit", "error"
+	Event  string        `json:"event"` // "started", "stdout", "stderr", "prompt", "settled", "review", "reviewed", "notice", "exit", "error"
 	Run    *api.Run      `json:"run,omitempty"`
 	Data   []byte        `json:"data,omitempty"` // base64
 	Prompt *api.Prompt   `json:"prompt,omitempty"`
+	Review *api.Review   `json:"review,omitempty"`
 	Text   string        `json:"text,omitempty"`
 	Exit   *sandbox.Exit `json:"exit,omitempty"`
 	Error  *api.Error    `json:"error,omitempty"`
@@ -47,6 +48,15 @@ func (s *session) frame(ctx context.Context, f frame) (code int, last bool, err 
 			return 0, false, s.settled(p)
 		}
 		return 0, false, s.prompted(ctx, p)
+	case api.FrameReview, api.FrameReviewed:
+		var r api.Review
+		if err := decode(f, &r); err != nil {
+			return 0, false, err
+		}
+		if f.kind == api.FrameReviewed {
+			return 0, false, s.reviewed(r)
+		}
+		return 0, false, s.reviewing(ctx, r)
 	case api.FrameExit:
 		return s.hasEnded(f)
 	case api.FrameError:

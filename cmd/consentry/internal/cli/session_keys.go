@@ -59,6 +59,8 @@ func (s *session) key(ctx context.Context, chunk []byte, more bool) {
 		s.in.stop()
 		s.in = nil
 		s.forward(api.FrameClose, nil)
+	case !s.started && s.Terminal && s.ownsKeys() && bytes.IndexByte(chunk, ctrlC) >= 0:
+		s.cancelled = true
 	case s.asker.open && s.ownsKeys():
 		if s.Terminal && bytes.IndexByte(chunk, ctrlC) >= 0 {
 			s.forward(api.FrameIn, []byte{ctrlC}) // Ctrl-C is the app's, also while we ask
@@ -105,8 +107,12 @@ func (s *session) answerKey(ctx context.Context, chunk []byte) {
 		return
 	}
 	s.asker.settle(p.ID)
-	s.giveBack()
-	s.give(ctx, p, *choice, byTerminal)
+	if isReview(p) {
+		s.chose(ctx, p, *choice)
+	} else {
+		s.giveBack()
+		s.give(ctx, p, *choice, byTerminal)
+	}
 	s.nextQuestion()
 }
 
@@ -157,8 +163,16 @@ func (s *session) nextQuestion() {
 		// hidden colours, a hidden cursor.
 		s.print(s.tty.f, "\x0f\x1b(B\x1b[0m\x1b[?25h")
 	}
-	s.print(s.tty.f, card(p, s.err))
+	s.print(s.tty.f, s.cardOf(p))
 	s.ripe = time.After(deadTime)
+}
+
+// cardOf is the question as it stands on the screen.
+func (s *session) cardOf(p api.Prompt) string {
+	if s.reviewer != nil && isReview(p) {
+		return s.reviewer.card(p, s.err)
+	}
+	return card(p, s.err)
 }
 
 // takeKeys puts the terminal into the mode for a question and reads from it.
