@@ -53,8 +53,6 @@ func (f files) Get(name string) ([]byte, error) {
 		return nil, err
 	case len(value) > maxValue:
 		return nil, fmt.Errorf("%s has more than %d bytes", name, maxValue)
-	case len(value) == 0: // never written so: to take it for unset would begin anew
-		return nil, fmt.Errorf("%s is empty", name)
 	}
 	return value, file.Chmod(0o600)
 }

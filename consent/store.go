@@ -118,6 +118,8 @@ type state struct {
 	high  time.Time
 }
 
+var errGone = errors.New("the file is empty or gone")
+
 // damaged is an error that means: the store is not what we wrote.
 type damaged struct{ err error }
 
@@ -171,6 +173,10 @@ func (s *store) open(ctx context.Context) (state, error) {
 	if s.seal, err = newSeal(key); err != nil {
 		return state{}, err
 	}
+	info, err := os.Stat(filepath.Join(s.dir, storeFile))
+	if !fresh && (err != nil || info.Size() == 0) { // as it is: SQLite would make a new one
+		return state{}, errGone
+	}
 	if s.db, err = openDB(filepath.Join(s.dir, storeFile)); err != nil {
 		return state{}, err
 	}
@@ -201,11 +207,11 @@ func openDB(path string) (*sql.DB, error) {
 	}
 	query := url.Values{}
 	for _, pragma := range []string{
-		// Exclusive, so that the index of the log is in memory and not a file more.
-		"busy_timeout(2000)", "locking_mode(EXCLUSIVE)", "journal_mode(WAL)", "synchronous(FULL)", "cell_size_check(1)", "trusted_schema(0)",
+		"busy_timeout(2000)", "locking_mode(EXCLUSIVE)", "synchronous(FULL)", "cell_size_check(1)", "trusted_schema(0)",
 	} {
 		query.Add("_pragma", pragma)
 	}
+	query.Set("_journal_mode", "WAL") // after it is exclusive: the index of the log is then in memory, not in a file
 	query.Set("_txlock", "immediate")
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()+"?"+query.Encode())
 	if err != nil {
@@ -232,7 +238,7 @@ func (s *store) load(ctx context.Context, fresh bool) (state, error) {
 	}
 	if tables == 0 {
 		if !fresh {
-			return state{}, errors.New("the file is empty or gone")
+			return state{}, errGone
 		}
 		if err := s.create(ctx); err != nil {
 			return state{}, fmt.Errorf("create: %w", err)
