@@ -32,6 +32,9 @@ type Config struct {
 	Now     func() time.Time
 	Proxies dial.Settings // the user's upstream proxies
 
+	// Keychain of the system for the consent store's key; nil: files.
+	Keychain SystemKeychain
+
 	Image  sandbox.Host // runs OCI images
 	Module sandbox.Host // runs wasm modules
 	// Cleanup removes what an agent that was killed has left; may be nil.
@@ -43,6 +46,7 @@ type Agent struct {
 	cfg     Config
 	started time.Time
 	engine  *consent.Engine
+	keys    keyPlace
 	images  *oci.Store
 	modules *moduleStore
 	data    *data.Service
@@ -51,6 +55,7 @@ type Agent struct {
 
 	ctx  context.Context // ends when the agent is told to end
 	stop context.CancelFunc
+	over chan struct{}  // closed when the agent ends itself
 	work sync.WaitGroup // supervisors of runs
 
 	mu   sync.Mutex
@@ -60,7 +65,10 @@ type Agent struct {
 // Open loads what is kept and cleans up after a crash. The caller holds the
 // agent's lock.
 func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
-	a := &Agent{cfg: cfg, started: cfg.Now(), runs: map[string]*run{}, dialler: dial.New(dial.Config{Proxies: cfg.Proxies})}
+	a := &Agent{
+		cfg: cfg, started: cfg.Now(), over: make(chan struct{}), runs: map[string]*run{},
+		dialler: dial.New(dial.Config{Proxies: cfg.Proxies}),
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.closeStores())
@@ -74,8 +82,9 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 			return nil, fmt.Errorf("clean up after the last run: %w", err)
 		}
 	}
+	a.keys = findKeys(cfg.Keychain, a.consentDir(), cfg.Log)
 	if a.engine, err = consent.Open(ctx, consent.Config{
-		Dir: filepath.Join(cfg.Data, "consent"), Now: cfg.Now, Log: cfg.Log, Hold: cfg.Hold,
+		Dir: a.consentDir(), Now: cfg.Now, Log: cfg.Log, Hold: cfg.Hold, Keychain: a.keys.Keychain,
 	}); err != nil {
 		return nil, err
 	}
@@ -95,8 +104,19 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
-	return a, a.engine.Note(consent.Event{Event: "agent-start", Detail: cfg.Version})
+	a.note(consent.Event{Event: "agent-start", Detail: cfg.Version})
+	return a, nil
 }
+
+// note writes down what has happened already. With a store that cannot be
+// written the agent goes on: it denies everything, and says so.
+func (a *Agent) note(e consent.Event) {
+	if err := a.engine.Note(e); err != nil {
+		a.cfg.Log.Error("not in the ledger", "event", e.Event, "error", err)
+	}
+}
+
+func (a *Agent) consentDir() string { return filepath.Join(a.cfg.Data, "consent") }
 
 func (a *Agent) runsDir() string { return filepath.Join(a.cfg.Data, "runs") }
 
@@ -128,13 +148,32 @@ func (a *Agent) Serve(ctx context.Context, l net.Listener) error {
 	}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	served := make(chan struct{})
+	var ending sync.WaitGroup
+	ending.Go(func() {
+		select {
+		case <-a.over:
+			bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+			defer cancel()
+			if server.Shutdown(bye) != nil { // streams stay open
+				server.Close()
+			}
+		case <-served:
+		}
+	})
+	err := server.Serve(l)
+	close(served)
+	ending.Wait()
+	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("local API: %w", err)
 	}
 	return nil
 }
 
-const headerTimeout = 10 * time.Second
+const (
+	headerTimeout = 10 * time.Second
+	goodbye       = time.Second // for answers under way when the agent ends itself
+)
 
 // Close stops every run and closes the stores.
 func (a *Agent) Close() error {
@@ -143,8 +182,8 @@ func (a *Agent) Close() error {
 	}
 	a.work.Wait()
 	a.stop()
-	noteErr := a.engine.Note(consent.Event{Event: "agent-stop"})
-	return errors.Join(noteErr, a.closeStores())
+	a.note(consent.Event{Event: "agent-stop"})
+	return a.closeStores()
 }
 
 func (a *Agent) closeStores() error {

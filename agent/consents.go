@@ -1,11 +1,8 @@
 package agent
 
 import (
-	"encoding/json"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/app"
@@ -177,57 +174,4 @@ func kindOfTarget(text string) (consent.Kind, string) {
 		text += ":443"
 	}
 	return consent.NetConnect, text
-}
-
-// ledgerPoll is how often a follower of the ledger looks for new lines.
-const ledgerPoll = 200 * time.Millisecond
-
-func (a *Agent) getLedger(w http.ResponseWriter, r *http.Request) error {
-	q := r.URL.Query()
-	query := consent.Query{App: q.Get("app"), Run: q.Get("run"), Kind: q.Get("kind")}
-	if text := q.Get("since"); text != "" {
-		since, err := time.Parse(time.RFC3339Nano, text)
-		if err != nil {
-			return invalid("since %q is not a time (RFC 3339)", text)
-		}
-		query.Since = since
-	}
-	if text := q.Get("limit"); text != "" {
-		limit, err := strconv.Atoi(text)
-		if err != nil || limit < 0 {
-			return invalid("limit %q is not a number", text)
-		}
-		query.Limit = limit
-	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	lines := json.NewEncoder(flushing{w})
-	for {
-		batch, err := a.engine.Log(r.Context(), query)
-		if err != nil {
-			return err
-		}
-		for _, line := range batch {
-			if err := lines.Encode(lineToAPI(line)); err != nil {
-				return nil //nolint:nilerr // the client has gone
-			}
-			query.After = line.Seq
-		}
-		if q.Get("follow") == "" {
-			return nil
-		}
-		select {
-		case <-time.After(ledgerPoll):
-		case <-r.Context().Done():
-			return nil
-		}
-	}
-}
-
-func (a *Agent) verifyLedger(w http.ResponseWriter, r *http.Request) error {
-	lines, err := a.engine.VerifyLog(r.Context())
-	v := api.Verified{OK: err == nil, Lines: lines}
-	if err != nil {
-		v.Detail = err.Error()
-	}
-	return ok(w, v)
 }

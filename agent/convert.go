@@ -34,10 +34,11 @@ func rulesToAPI(rules []consent.Rule) []api.Grant {
 	}
 	return out
 }
+
 func lineToAPI(l consent.Line) api.LedgerLine {
 	return api.LedgerLine{
 		Seq: l.Seq, Time: l.Time, Event: l.Event, App: l.App, AppID: string(l.AppID), Run: l.Run,
-		Kind: l.Kind, Target: l.Target, Verdict: l.Verdict, Source: l.Source, Rule: l.Rule, By: l.By,
+		Kind: l.Kind, Target: l.Target, Verdict: l.Verdict, Source: l.Source, Rule: l.Rule, Request: l.Request, By: l.By,
 		Reason: l.Reason, In: l.In, Out: l.Out, Hash: l.Hash,
 	}
 }

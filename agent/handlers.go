@@ -55,6 +55,8 @@ func (a *Agent) handler() http.Handler {
 		"GET /v1/reviews":            a.listReviews,
 		"GET /v1/reviews/{id}":       a.getReview,
 		"POST /v1/reviews/{id}":      a.answerReview,
+		"GET /v1/log/export":         a.exportLedger,
+		"POST /v1/store/reset":       a.resetStore,
 		"GET /v1/profile":            a.getProfile,
 		"PUT /v1/profile":            a.setProfile,
 	} {
@@ -63,7 +65,7 @@ func (a *Agent) handler() http.Handler {
 	mux.Handle("/", answering(func(http.ResponseWriter, *http.Request) error {
 		return &api.Error{Code: "not-found", Message: "the agent has no such call", Hint: "is the client of another version?", Status: statusNotFound}
 	}))
-	return guardAPI(mux)
+	return guardAPI(a.alerting(mux))
 }
 
 // guardAPI refuses web pages and clients of another version.
@@ -132,6 +134,8 @@ var errorKinds = []struct {
 	{consent.ErrStaleNonce, "stale", statusConflict, "look at the request again with: consentry requests"},
 	{consent.ErrBadAnswer, "invalid", statusBadRequest, ""},
 	{consent.ErrBadRule, "invalid", statusBadRequest, ""},
+	{consent.ErrDamaged, "damaged", http.StatusServiceUnavailable, hintDamaged},
+	{consent.ErrKeychain, "keychain", http.StatusServiceUnavailable, hintKeychain},
 	{sandbox.ErrInvalid, "invalid", statusBadRequest, ""},
 	{context.Canceled, "canceled", statusConflict, ""},
 }
@@ -157,7 +161,7 @@ func asAPIError(err error) *api.Error {
 func (a *Agent) getVersion(w http.ResponseWriter, _ *http.Request) error { return ok(w, a.version()) }
 
 func (a *Agent) getDoctor(w http.ResponseWriter, r *http.Request) error {
-	d := api.Doctor{Home: a.cfg.Data, Store: "ok"}
+	d := api.Doctor{Home: a.cfg.Data, Store: "ok", Keychain: a.keys.name}
 	if err := a.engine.Health(); err != nil {
 		d.Store = err.Error()
 	}

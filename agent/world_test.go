@@ -145,13 +145,13 @@ func connect(host, reason string) app.Right {
 	return app.Right{Kind: string(consent.NetConnect), Target: "tcp/" + host + ":443", Reason: reason}
 }
 
-// session is a client that follows a run.
-type session struct {
+// follower is a client that follows a run.
+type follower struct {
 	t      *testing.T
 	stream *client.Stream
 }
 
-func (w *testAgent) run(req api.RunRequest) *session {
+func (w *testAgent) run(req api.RunRequest) *follower {
 	w.t.Helper()
 	req.Remove = true
 	stream, err := w.client.Run(w.t.Context(), req)
@@ -159,11 +159,11 @@ func (w *testAgent) run(req api.RunRequest) *session {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { stream.Close() })
-	return &session{w.t, stream}
+	return &follower{w.t, stream}
 }
 
 // next skips frames until one of the wanted types comes.
-func (s *session) next(want ...api.FrameType) (api.FrameType, string) {
+func (s *follower) next(want ...api.FrameType) (api.FrameType, string) {
 	s.t.Helper()
 	for {
 		kind, payload, err := s.stream.Next()
@@ -185,7 +185,7 @@ func frameBytes(kinds []api.FrameType) []byte {
 }
 
 // review waits for the review of the run.
-func (w *testAgent) review(s *session) api.Review {
+func (w *testAgent) review(s *follower) api.Review {
 	w.t.Helper()
 	kind, payload := s.next(api.FrameReview, api.FrameStarted, api.FrameError)
 	if kind != api.FrameReview {
@@ -211,7 +211,7 @@ func (w *testAgent) answer(r api.Review, a api.ReviewAnswer) {
 }
 
 // runs wants the run to start without a review, and waits for its end.
-func (w *testAgent) runs(s *session) {
+func (w *testAgent) runs(s *follower) {
 	w.t.Helper()
 	if kind, payload := s.next(api.FrameReview, api.FrameStarted, api.FrameError); kind != api.FrameStarted {
 		w.t.Fatalf("not started but %q %s", kind, payload)

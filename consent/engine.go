@@ -2,7 +2,6 @@ package consent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -19,6 +18,11 @@ type Config struct {
 	Now  func() time.Time // nil: time.Now
 	Log  *slog.Logger     // nil: none
 	Hold time.Duration    // how long a request waits for an answer; 0: 60 s
+	// Keychain has the store's key; nil: files beside the store.
+	Keychain Keychain
+
+	limits limits       // of tests
+	step   func(string) // of tests: what the store has come to
 }
 
 const (
@@ -79,6 +83,9 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Hold <= 0 {
 		cfg.Hold = defaultHold
 	}
+	if cfg.Keychain == nil {
+		cfg.Keychain = Files(cfg.Dir)
+	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open consent store: %w", err)
 	}
@@ -103,7 +110,7 @@ func (e *Engine) start(ctx context.Context) error {
 		return err
 	}
 	e.grants.Store(nothing)
-	st, found, err := openStore(ctx, e.cfg.Dir, e.log)
+	st, found, err := openStore(ctx, e.cfg)
 	e.clock = newClock(e.cfg.Now, found.high)
 	if err == nil {
 		if err = e.adopt(st, found); err == nil {
@@ -111,12 +118,12 @@ func (e *Engine) start(ctx context.Context) error {
 			return nil
 		}
 		_ = st.close()
-		err = damaged{err}
+		err = fmt.Errorf("everything is denied: %w", err)
 	}
 	if ctxErr := ctx.Err(); ctxErr != nil {
 		return fmt.Errorf("open consent store: %w", ctxErr)
 	}
-	e.log.Error("consent: the store is damaged", "dir", e.cfg.Dir, "err", err)
+	e.log.Error("consent: everything is denied", "dir", e.cfg.Dir, "err", err)
 	e.fault = err
 	return nil
 }
@@ -222,8 +229,8 @@ func (e *Engine) Health() error {
 	if e.closed {
 		return errClosed
 	}
-	if e.store.failing.Load() {
-		return errors.New("the ledger cannot be written (is the disk full?), so nothing is allowed")
+	if trouble := e.store.trouble.Load(); trouble != nil {
+		return *trouble
 	}
 	return nil
 }

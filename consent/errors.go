@@ -16,4 +16,6 @@ var (
 	ErrNoSuchRule = errors.New("no such rule")
 	// ErrDamaged: the store is not what was saved; everything is denied.
 	ErrDamaged = errors.New("damaged consent store")
+	// ErrKeychain: the keychain does not give the key; everything is denied.
+	ErrKeychain = errors.New("no answer from the keychain")
 )

@@ -1,12 +1,9 @@
 package consent
 
 import (
-	"bytes"
 	"context"
-	"crypto/hmac"
 	"database/sql"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -30,7 +27,8 @@ const (
 const lineColumns = `seq, time, event, app, run, kind, target, verdict, source, rule, request, by, reason, app_id,
 	bytes_in, bytes_out, hash`
 
-// Log returns lines, oldest first; with After 0 the newest Limit ones.
+// Log returns lines, oldest first; with After 0 the newest Limit ones. Lines
+// that were put away into archives are not among them; Export has them.
 func (e *Engine) Log(ctx context.Context, q Query) ([]Line, error) {
 	if e.store == nil {
 		return nil, e.Health()
@@ -101,95 +99,4 @@ func scanLines(rows *sql.Rows) ([]Line, error) {
 		lines = append(lines, l)
 	}
 	return lines, rows.Err()
-}
-
-// VerifyLog walks the whole ledger and returns how many lines fit the chain.
-// The error names the first that does not; a cut-off end is one too.
-func (e *Engine) VerifyLog(ctx context.Context) (lines uint64, err error) {
-	if e.store == nil {
-		return 0, e.Health()
-	}
-	return e.store.verify(ctx)
-}
-
-func (s *store) verify(ctx context.Context) (uint64, error) {
-	var seq, headSeq uint64
-	var headHash, headMAC, last []byte
-	for {
-		// The head first: lines written meanwhile are beyond it.
-		row := s.db.QueryRowContext(ctx, `SELECT head_seq, head_hash, head_mac FROM state WHERE one = 1`)
-		if err := row.Scan(&headSeq, &headHash, &headMAC); err != nil {
-			return seq, fmt.Errorf("read the ledger's head: %w", err)
-		}
-		if !hmac.Equal(headMAC, s.seal.head(headSeq, headHash)) {
-			return seq, fmt.Errorf("the ledger's head is not the one that was saved")
-		}
-		lines, err := s.read(ctx, Query{After: seq, Limit: defaultLines})
-		if seq == 0 && err == nil {
-			lines, err = s.first(ctx)
-		}
-		if err != nil {
-			return seq, fmt.Errorf("read ledger: %w", err)
-		}
-		if len(lines) == 0 {
-			break
-		}
-		if seq, last, err = follow(lines, seq, last); err != nil {
-			return seq, err
-		}
-	}
-	if seq != headSeq || !bytes.Equal(last, headHash) {
-		return seq, fmt.Errorf("the ledger ends with line %d, the last one saved was %d", seq, headSeq)
-	}
-	return seq, nil
-}
-
-func (s *store) first(ctx context.Context) ([]Line, error) {
-	rows, err := s.db.QueryContext(ctx, fmt.Sprintf(`SELECT %s FROM ledger ORDER BY seq LIMIT %d`, lineColumns, defaultLines))
-	if err != nil {
-		return nil, err
-	}
-	return scanLines(rows)
-}
-
-// follow checks that lines continue the chain after line seq with hash last.
-func follow(lines []Line, seq uint64, last []byte) (uint64, []byte, error) {
-	for i := range lines {
-		l := &lines[i]
-		if l.Seq != seq+1 {
-			return seq, last, fmt.Errorf("the ledger has no line %d, it goes on with %d", seq+1, l.Seq)
-		}
-		digest := l.digest(last)
-		if hex.EncodeToString(digest) != l.Hash {
-			return seq, last, fmt.Errorf("line %d of the ledger was changed", l.Seq)
-		}
-		seq, last = l.Seq, digest
-	}
-	return seq, last, nil
-}
-
-// loadInbox drops what was edited: it would be answered for another app.
-func (s *store) loadInbox(ctx context.Context) ([]storedPrompt, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT id, body, mac FROM inbox`)
-	if err != nil {
-		return nil, fmt.Errorf("read inbox: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var found []storedPrompt
-	for rows.Next() {
-		var p storedPrompt
-		var body, mac []byte
-		if err := rows.Scan(&p.id, &body, &mac); err != nil {
-			return nil, fmt.Errorf("read inbox: %w", err)
-		}
-		if !hmac.Equal(mac, s.seal.inbox(p.id, body)) || json.Unmarshal(body, &p.body) != nil {
-			s.log.Warn("consent: a request in the inbox was changed on disk and is dropped", "id", p.id)
-			continue
-		}
-		found = append(found, p)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read inbox: %w", err)
-	}
-	return found, nil
 }

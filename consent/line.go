@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
+	"strings"
 	"time"
 
 	"github.com/consentry/consentry/app"
@@ -16,22 +17,23 @@ import (
 // once a minute), "answer", "allow" (a rule given without a prompt), "use"
 // (with bytes), "revoke", and those of Note.
 type Line struct {
-	Seq     uint64
-	Time    time.Time
-	Event   string
-	App     string // clean name
-	AppID   app.ID
-	Run     string
-	Kind    string
-	Target  string
-	Verdict string // "", "allow", "deny"
-	Source  string
-	Rule    string
-	Request string
-	By      string
-	Reason  string // the app's words, cleaned, or ours
-	In, Out int64  // bytes to and from the app
-	Hash    string // hex, over the line before and this one
+	Seq     uint64    `json:"seq"`
+	Time    time.Time `json:"time"`
+	Event   string    `json:"event"`
+	App     string    `json:"app,omitempty"` // clean name
+	AppID   app.ID    `json:"appId,omitempty"`
+	Run     string    `json:"run,omitempty"`
+	Kind    string    `json:"kind,omitempty"`
+	Target  string    `json:"target,omitempty"`
+	Verdict string    `json:"verdict,omitempty"` // "", "allow", "deny"
+	Source  string    `json:"source,omitempty"`
+	Rule    string    `json:"rule,omitempty"`
+	Request string    `json:"request,omitempty"`
+	By      string    `json:"by,omitempty"`
+	Reason  string    `json:"reason,omitempty"` // the app's words, cleaned, or ours
+	In      int64     `json:"in,omitempty"`     // bytes to the app
+	Out     int64     `json:"out,omitempty"`    // bytes from the app
+	Hash    string    `json:"hash"`             // hex, over the line before and this one
 }
 
 // digest chains the line to the one before.
@@ -54,6 +56,14 @@ func (l *Line) texts() []*string {
 		&l.Event, &l.App, &l.Run, &l.Kind, &l.Target, &l.Verdict,
 		&l.Source, &l.Rule, &l.Request, &l.By, &l.Reason,
 	}
+}
+
+// makeValid makes the texts the same in JSON, where a hash is proved again.
+func (l *Line) makeValid() {
+	for _, text := range l.texts() {
+		*text = strings.ToValidUTF8(*text, "\uFFFD")
+	}
+	l.AppID = app.ID(strings.ToValidUTF8(string(l.AppID), "\uFFFD"))
 }
 
 // writeText writes the length before the text, so that two fields cannot be

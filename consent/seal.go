@@ -1,6 +1,9 @@
 package consent
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -8,25 +11,31 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"hash"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/consentry/consentry/internal/atomicfile"
 )
 
-// Files beside the store. Both stay small and could live in a keychain.
-const (
-	keyFile  = "key"        // 32 random bytes, 0600
-	markFile = "generation" // decimal number of the newest set of rules
-	keySize  = 32
-)
+const keySize = 32
 
-// seal makes the MACs of the store.
-type seal struct{ key []byte }
+// seal makes the MACs of the store and the signature of the ledger.
+type seal struct {
+	key  []byte
+	sign ed25519.PrivateKey
+}
+
+// newSeal derives the key that signs from the one that seals, so that the
+// keychain holds one secret.
+func newSeal(key []byte) (seal, error) {
+	seed, err := hkdf.Key(sha256.New, key, nil, "consentry ledger signature 1", ed25519.SeedSize)
+	if err != nil {
+		return seal{}, fmt.Errorf("derive the signing key: %w", err)
+	}
+	return seal{key, ed25519.NewKeyFromSeed(seed)}, nil
+}
+
+func (s seal) public() ed25519.PublicKey { return s.sign.Public().(ed25519.PublicKey) }
 
 // rules seals the whole set of rules, its generation and the high-water time:
 // an edited, a missing and an added rule show.
@@ -51,15 +60,6 @@ func (s seal) rules(generation uint64, high int64, rules []Rule) []byte {
 	return h.Sum(nil)
 }
 
-// head seals the end of the ledger, so that lines cut off show.
-func (s seal) head(seq uint64, digest []byte) []byte {
-	h := hmac.New(sha256.New, s.key)
-	writeText(h, "consentry ledger 1")
-	writeNumber(h, int64(seq)) //nolint:gosec // bits, not a value
-	writeText(h, string(digest))
-	return h.Sum(nil)
-}
-
 // inbox seals one request that waits: who edits it would be answered for.
 func (s seal) inbox(id string, body []byte) []byte {
 	h := hmac.New(sha256.New, s.key)
@@ -69,35 +69,68 @@ func (s seal) inbox(id string, body []byte) []byte {
 	return h.Sum(nil)
 }
 
+// point is a place in the ledger: a line and the hash of the chain up to it.
+type point struct {
+	seq  uint64
+	hash []byte
+}
+
+func (p point) is(q point) bool { return p.seq == q.seq && bytes.Equal(p.hash, q.hash) }
+
+// ends are the places where the ledger begins and ends.
+//
+//	floor ── archives ──▶ anchor ── lines in the store ──▶ head
+type ends struct{ floor, anchor, head point }
+
+// signature of the ends: lines cut off at either side, or from the middle, show.
+func (s seal) signature(e ends) []byte { return ed25519.Sign(s.sign, e.message()) }
+
+func (e ends) message() []byte {
+	h := sha256.New()
+	writeText(h, "consentry ledger 2")
+	for _, p := range []point{e.floor, e.anchor, e.head} {
+		p.write(h)
+	}
+	return h.Sum(nil)
+}
+
+func (p point) write(h hash.Hash) {
+	writeNumber(h, int64(p.seq)) //nolint:gosec // bits, not a value
+	writeText(h, string(p.hash))
+}
+
 var errNoKey = errors.New("the key of the store is missing")
 
-func readKey(dir string) ([]byte, error) {
-	key, err := os.ReadFile(filepath.Join(dir, keyFile))
+func readKey(k Keychain) ([]byte, error) {
+	key, err := k.Get(KeyValue)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, errNoKey
 	case err != nil:
-		return nil, err
+		return nil, noKeychain{fmt.Errorf("read the key: %w", err)}
+	case len(key) == 0:
+		return nil, errNoKey
 	case len(key) != keySize:
 		return nil, fmt.Errorf("the key of the store has %d bytes, want %d", len(key), keySize)
 	}
-	return key, os.Chmod(filepath.Join(dir, keyFile), 0o600)
+	return key, nil
 }
 
-func makeKey(dir string) ([]byte, error) {
+func makeKey(k Keychain) ([]byte, error) {
 	key := make([]byte, keySize)
 	_, _ = rand.Read(key) // never fails
-	return key, atomicfile.Write(filepath.Join(dir, keyFile), key, 0o600)
+	if err := k.Set(KeyValue, key); err != nil {
+		return nil, noKeychain{fmt.Errorf("write the key: %w", err)}
+	}
+	return key, nil
 }
 
 // readMark is 0 if no store was ever completed here.
-func readMark(dir string) (uint64, error) {
-	text, err := os.ReadFile(filepath.Join(dir, markFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
+func readMark(k Keychain) (uint64, error) {
+	text, err := k.Get(MarkValue)
 	if err != nil {
-		return 0, err
+		return 0, noKeychain{fmt.Errorf("read the generation mark: %w", err)}
+	}
+	if len(text) == 0 {
+		return 0, nil
 	}
 	mark, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 63)
 	if err != nil || mark == 0 {
@@ -106,9 +139,11 @@ func readMark(dir string) (uint64, error) {
 	return mark, nil
 }
 
-func writeMark(dir string, generation uint64) error {
-	text := strconv.FormatUint(generation, 10) + "\n"
-	return atomicfile.Write(filepath.Join(dir, markFile), []byte(text), 0o600)
+func writeMark(k Keychain, generation uint64) error {
+	if err := k.Set(MarkValue, []byte(strconv.FormatUint(generation, 10)+"\n")); err != nil {
+		return noKeychain{fmt.Errorf("write the generation mark: %w", err)}
+	}
+	return nil
 }
 
 var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)

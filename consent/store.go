@@ -2,7 +2,9 @@ package consent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/ed25519"
 	"crypto/hmac"
 	"database/sql"
 	"errors"
@@ -20,18 +22,20 @@ import (
 
 const (
 	storeFile     = "consent.db"
-	schemaVersion = 1
+	schemaVersion = 2
 	maxRules      = 20_000
 )
 
 // schema: `state` has one row, with the MAC over all of `rules`. `usage` and
-// `ledger` change with every use; the ledger's chain and its sealed head vouch
+// `ledger` change with every use; the ledger's chain and its signed ends vouch
 // for it, usage is for people to read and decides nothing.
 const schema = `
 CREATE TABLE state(
 	one INTEGER PRIMARY KEY CHECK(one = 1),
 	generation INTEGER NOT NULL, high INTEGER NOT NULL, mac BLOB NOT NULL,
-	head_seq INTEGER NOT NULL, head_hash BLOB NOT NULL, head_mac BLOB NOT NULL
+	floor_seq INTEGER NOT NULL, floor_hash BLOB NOT NULL,
+	anchor_seq INTEGER NOT NULL, anchor_hash BLOB NOT NULL,
+	head_seq INTEGER NOT NULL, head_hash BLOB NOT NULL, signature BLOB NOT NULL
 ) STRICT;
 CREATE TABLE rules(
 	id TEXT PRIMARY KEY, app TEXT NOT NULL, name TEXT NOT NULL, run TEXT NOT NULL,
@@ -54,29 +58,57 @@ CREATE TABLE ledger(
 CREATE INDEX ledger_time ON ledger(time);
 `
 
+// limits bound what the store takes of the disk. Zero fields mean the defaults.
+type limits struct {
+	live    uint64 // lines of the ledger in the database before some are put away
+	part    uint64 // lines put away at once, into one file
+	parts   int    // such files kept
+	reserve int64  // bytes kept free for answers on a full disk
+}
+
+func (l limits) orDefault() limits {
+	return limits{
+		live: cmp.Or(l.live, 65_536), part: cmp.Or(l.part, 16_384),
+		parts: cmp.Or(l.parts, 64), reserve: cmp.Or(l.reserve, 4<<20),
+	}
+}
+
 // store is the file under the engine: one SQLite database with one goroutine
 // that writes, so that lines which come together are put on disk together.
 type store struct {
-	dir  string
-	db   *sql.DB
-	seal seal
-	log  *slog.Logger
+	dir      string
+	db       *sql.DB
+	keychain Keychain
+	seal     seal
+	limits   limits
+	log      *slog.Logger
+	step     func(string) // of tests; may be nil
 
 	ops  chan op
 	done chan struct{} // closed when the writer has ended
 
-	failing atomic.Bool // the last write went wrong: nothing is allowed that cannot be written down
+	// What the last write met: nothing is allowed that cannot be written down.
+	trouble atomic.Pointer[error]
 
 	mu     sync.RWMutex // held for reading while an op is handed over
 	closed bool
 
+	// partsMu keeps the archives as they are while they are read.
+	partsMu sync.RWMutex
+
 	// Of the writer alone, after open.
+	saved
+	marked   uint64 // what the keychain says
+	low      bool   // the reserve is spent
+	rotateAt uint64 // no rotation before this line
+}
+
+// saved mirrors the row of state on disk.
+type saved struct {
 	generation uint64
-	marked     uint64 // what the mark file says
 	high       int64
 	mac        []byte
-	headSeq    uint64
-	headHash   []byte
+	ends       ends
 }
 
 // state is what was found on disk.
@@ -86,6 +118,8 @@ type state struct {
 	high  time.Time
 }
 
+var errGone = errors.New("the file is empty or gone")
+
 // damaged is an error that means: the store is not what we wrote.
 type damaged struct{ err error }
 
@@ -94,45 +128,77 @@ func (d damaged) Error() string {
 }
 func (d damaged) Unwrap() []error { return []error{ErrDamaged, d.err} }
 
+// noKeychain is an error that means: nothing is wrong with the store, but what
+// would prove it cannot be had.
+type noKeychain struct{ err error }
+
+func (n noKeychain) Error() string {
+	return "the keychain with the consent store's key does not serve: " + n.err.Error()
+}
+func (n noKeychain) Unwrap() []error { return []error{ErrKeychain, n.err} }
+
+// faultOf says what an error at the start means.
+func faultOf(err error) error {
+	if errors.Is(err, ErrKeychain) {
+		return fmt.Errorf("everything is denied: %w", err)
+	}
+	return damaged{err}
+}
+
 // openStore opens or makes the store in dir and starts its writer.
-func openStore(ctx context.Context, dir string, log *slog.Logger) (*store, state, error) {
-	key, mark, fresh, err := findSeal(dir)
-	if err != nil {
-		return nil, state{}, damaged{err}
-	}
-	db, err := openDB(filepath.Join(dir, storeFile))
-	if err != nil {
-		return nil, state{}, damaged{err}
-	}
+func openStore(ctx context.Context, cfg Config) (*store, state, error) {
 	s := &store{
-		dir: dir, db: db, seal: seal{key}, log: log, marked: mark,
+		dir: cfg.Dir, keychain: cfg.Keychain, limits: cfg.limits.orDefault(), log: cfg.Log, step: cfg.step,
 		ops: make(chan op, queueLength), done: make(chan struct{}),
 	}
-	found, err := s.load(ctx, fresh)
+	found, err := s.open(ctx)
 	if err != nil {
-		_ = db.Close()
-		return nil, state{}, damaged{err}
+		if s.db != nil {
+			_ = s.db.Close()
+		}
+		return nil, state{}, faultOf(err)
+	}
+	if err := s.makeReserve(); err != nil {
+		s.setLow(err)
 	}
 	go s.write()
 	return s, found, nil
 }
 
-// findSeal reads key and mark. fresh means that a store may be made here:
-// none was ever completed, so nothing can have been taken away.
-func findSeal(dir string) (key []byte, mark uint64, fresh bool, err error) {
-	if mark, err = readMark(dir); err != nil {
-		return nil, 0, false, err
+func (s *store) open(ctx context.Context) (state, error) {
+	key, fresh, err := s.findKey()
+	if err != nil {
+		return state{}, err
 	}
-	key, err = readKey(dir)
+	if s.seal, err = newSeal(key); err != nil {
+		return state{}, err
+	}
+	info, err := os.Stat(filepath.Join(s.dir, storeFile))
+	if !fresh && (err != nil || info.Size() == 0) { // as it is: SQLite would make a new one
+		return state{}, errGone
+	}
+	if s.db, err = openDB(filepath.Join(s.dir, storeFile)); err != nil {
+		return state{}, err
+	}
+	return s.load(ctx, fresh)
+}
+
+// findKey reads the mark and the key. fresh means that a store may be made
+// here: none was ever completed, so nothing can have been taken away.
+func (s *store) findKey() (key []byte, fresh bool, err error) {
+	if s.marked, err = readMark(s.keychain); err != nil {
+		return nil, false, err
+	}
+	key, err = readKey(s.keychain)
 	if !errors.Is(err, errNoKey) {
-		return key, mark, mark == 0, err
+		return key, s.marked == 0, err
 	}
-	info, statErr := os.Stat(filepath.Join(dir, storeFile))
-	if mark != 0 || statErr == nil && info.Size() > 0 {
-		return nil, 0, false, err
+	info, statErr := os.Stat(filepath.Join(s.dir, storeFile))
+	if s.marked != 0 || statErr == nil && info.Size() > 0 {
+		return nil, false, err
 	}
-	key, err = makeKey(dir)
-	return key, 0, true, err
+	key, err = makeKey(s.keychain)
+	return key, true, err
 }
 
 func openDB(path string) (*sql.DB, error) {
@@ -141,10 +207,11 @@ func openDB(path string) (*sql.DB, error) {
 	}
 	query := url.Values{}
 	for _, pragma := range []string{
-		"busy_timeout(2000)", "journal_mode(WAL)", "synchronous(FULL)", "cell_size_check(1)", "trusted_schema(0)",
+		"busy_timeout(2000)", "locking_mode(EXCLUSIVE)", "synchronous(FULL)", "cell_size_check(1)", "trusted_schema(0)",
 	} {
 		query.Add("_pragma", pragma)
 	}
+	query.Set("_journal_mode", "WAL") // after it is exclusive: the index of the log is then in memory, not in a file
 	query.Set("_txlock", "immediate")
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()+"?"+query.Encode())
 	if err != nil {
@@ -171,7 +238,7 @@ func (s *store) load(ctx context.Context, fresh bool) (state, error) {
 	}
 	if tables == 0 {
 		if !fresh {
-			return state{}, errors.New("the file is empty or gone")
+			return state{}, errGone
 		}
 		if err := s.create(ctx); err != nil {
 			return state{}, fmt.Errorf("create: %w", err)
@@ -181,11 +248,11 @@ func (s *store) load(ctx context.Context, fresh bool) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
-	if err := s.checkHead(ctx); err != nil {
+	if err := s.checkEnds(ctx); err != nil {
 		return state{}, err
 	}
 	if s.marked != s.generation {
-		if err := writeMark(s.dir, s.generation); err != nil {
+		if err := writeMark(s.keychain, s.generation); err != nil {
 			return state{}, err
 		}
 		s.marked = s.generation
@@ -207,8 +274,8 @@ func (s *store) create(ctx context.Context) error {
 		return err
 	}
 	empty := []byte{}
-	_, err = tx.ExecContext(ctx, `INSERT INTO state VALUES(1, 1, 0, ?, 0, ?, ?)`,
-		s.seal.rules(1, 0, nil), empty, s.seal.head(0, empty))
+	_, err = tx.ExecContext(ctx, `INSERT INTO state VALUES(1, 1, 0, ?, 0, ?, 0, ?, 0, ?, ?)`,
+		s.seal.rules(1, 0, nil), empty, empty, empty, s.seal.signature(ends{}))
 	if err != nil {
 		return err
 	}
@@ -223,9 +290,8 @@ func (s *store) loadRules(ctx context.Context) (state, error) {
 	if version != schemaVersion {
 		return state{}, fmt.Errorf("schema version %d, this program knows %d", version, schemaVersion)
 	}
-	row := s.db.QueryRowContext(ctx, `SELECT generation, high, mac, head_seq, head_hash, head_mac FROM state WHERE one = 1`)
-	var headMAC []byte
-	if err := row.Scan(&s.generation, &s.high, &s.mac, &s.headSeq, &s.headHash, &headMAC); err != nil {
+	row := s.db.QueryRowContext(ctx, `SELECT generation, high, mac FROM state WHERE one = 1`)
+	if err := row.Scan(&s.generation, &s.high, &s.mac); err != nil {
 		return state{}, fmt.Errorf("read state: %w", err)
 	}
 	rules, err := s.readRules(ctx)
@@ -239,8 +305,6 @@ func (s *store) loadRules(ctx context.Context) (state, error) {
 		return state{}, fmt.Errorf("the file is an old copy: generation %d, the newest was %d", s.generation, s.marked)
 	case s.generation > s.marked+1: // one more is a crash before the mark was written
 		return state{}, fmt.Errorf("the generation mark is an old copy: %d, the store has %d", s.marked, s.generation)
-	case !hmac.Equal(headMAC, s.seal.head(s.headSeq, s.headHash)):
-		return state{}, errors.New("the ledger's head is not the one that was saved")
 	}
 	return state{rules: rules, high: fromNano(s.high)}, nil
 }
@@ -283,21 +347,42 @@ func parseVerdict(text string) (Verdict, error) {
 	return Deny, fmt.Errorf("verdict %q is not known", text)
 }
 
-// checkHead wants the last line of the ledger to be the sealed one.
-func (s *store) checkHead(ctx context.Context) error {
-	if s.headSeq == 0 {
-		var lines int
-		err := s.db.QueryRowContext(ctx, `SELECT count(*) FROM ledger`).Scan(&lines)
-		if err == nil && lines != 0 {
-			err = errors.New("has lines that were never saved")
-		}
+// readEnds believes the ends of the ledger only with their signature.
+func (s *store) readEnds(ctx context.Context) (ends, error) {
+	var e ends
+	var signature []byte
+	row := s.db.QueryRowContext(ctx, `SELECT floor_seq, floor_hash, anchor_seq, anchor_hash, head_seq, head_hash, signature
+		FROM state WHERE one = 1`)
+	err := row.Scan(&e.floor.seq, &e.floor.hash, &e.anchor.seq, &e.anchor.hash, &e.head.seq, &e.head.hash, &signature)
+	if err == nil && !ed25519.Verify(s.seal.public(), e.message(), signature) {
+		err = errors.New("its ends are not the ones that were saved")
+	}
+	return e, wrapLedger(err)
+}
+
+// checkEnds wants the lines in the database to begin and end where they were
+// saved to. What is between is for VerifyLog.
+func (s *store) checkEnds(ctx context.Context) (err error) {
+	if s.ends, err = s.readEnds(ctx); err != nil {
+		return err
+	}
+	var lines, first, last uint64
+	row := s.db.QueryRowContext(ctx, `SELECT count(*), ifnull(min(seq), 0), ifnull(max(seq), 0) FROM ledger`)
+	if err := row.Scan(&lines, &first, &last); err != nil {
 		return wrapLedger(err)
 	}
-	var seq uint64
+	want := s.ends.head.seq - s.ends.anchor.seq
+	if lines != want || want > 0 && (first != s.ends.anchor.seq+1 || last != s.ends.head.seq) {
+		return wrapLedger(fmt.Errorf("it has lines %d to %d (%d), saved were %d to %d", first, last, lines,
+			s.ends.anchor.seq+1, s.ends.head.seq))
+	}
+	if want == 0 {
+		return nil
+	}
 	var digest []byte
-	err := s.db.QueryRowContext(ctx, `SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1`).Scan(&seq, &digest)
-	if err == nil && (seq != s.headSeq || !bytes.Equal(digest, s.headHash)) {
-		err = errors.New("does not end with the line that was saved last")
+	err = s.db.QueryRowContext(ctx, `SELECT hash FROM ledger WHERE seq = ?`, int64(last)).Scan(&digest) //nolint:gosec // a number of lines
+	if err == nil && !bytes.Equal(digest, s.ends.head.hash) {
+		err = errors.New("its last line is not the one that was saved")
 	}
 	return wrapLedger(err)
 }

@@ -49,6 +49,8 @@ fusermount3 fuse3
 depmod kmod
 xz xz-utils
 cpio cpio
+dbus-run-session dbus
+gnome-keyring-daemon gnome-keyring
 END
   local major
   major=$(clang_major)

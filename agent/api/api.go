@@ -309,6 +309,7 @@ type LedgerLine struct {
 	Verdict string    `json:"verdict,omitempty"`
 	Source  string    `json:"source,omitempty"`
 	Rule    string    `json:"rule,omitempty"`
+	Request string    `json:"request,omitempty"`
 	By      string    `json:"by,omitempty"`
 	Reason  string    `json:"reason,omitempty"`
 	In      int64     `json:"in,omitempty"`  // bytes to the app
@@ -328,6 +329,8 @@ type Doctor struct {
 	Hosts []HostCheck `json:"hosts"`
 	Home  string      `json:"home"`
 	Store string      `json:"store"` // "ok" or what is wrong
+	// Keychain says where the key of the store is kept.
+	Keychain string `json:"keychain"`
 }
 
 // HostCheck is one host of the agent.

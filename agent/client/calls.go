@@ -127,11 +127,7 @@ type LedgerQuery struct {
 
 // Ledger yields lines of the ledger, oldest first.
 func (c *Client) Ledger(ctx context.Context, q LedgerQuery) iter.Seq2[api.LedgerLine, error] {
-	since := ""
-	if !q.Since.IsZero() {
-		since = q.Since.UTC().Format(time.RFC3339)
-	}
-	path := "/v1/log" + query("app", q.App, "kind", q.Kind, "since", since, "follow", flag(q.Follow))
+	path := "/v1/log" + query("app", q.App, "kind", q.Kind, "since", q.since(), "follow", flag(q.Follow))
 	return lines[api.LedgerLine](ctx, c, "GET", path, nil)
 }
 

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/agent/ipc"
@@ -28,6 +29,7 @@ const (
 type Client struct {
 	http  *http.Client
 	paths ipc.Paths
+	alert atomic.Pointer[string] // see Alert
 }
 
 // New returns a client that connects at its first call.
@@ -85,6 +87,7 @@ func (c *Client) send(ctx context.Context, method, path string, in any, upgrade 
 	if err != nil {
 		return nil, c.transportError(ctx, err)
 	}
+	c.keepAlert(resp.Header.Get(api.AlertHeader))
 	if resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode/100 == 2 {
 		return resp, nil
 	}

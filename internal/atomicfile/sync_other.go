@@ -2,5 +2,5 @@
 
 package atomicfile
 
-// syncDir has nothing to do where a rename is durable by itself (NTFS logs it).
-func syncDir(string) error { return nil }
+// SyncDir has nothing to do where a rename is durable by itself (NTFS logs it).
+func SyncDir(string) error { return nil }

@@ -4,7 +4,8 @@ package atomicfile
 
 import "os"
 
-func syncDir(dir string) error {
+// SyncDir makes what was made, renamed and removed in dir last.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

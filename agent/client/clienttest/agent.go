@@ -33,6 +33,7 @@ type Agent struct {
 	review  chan<- api.ReviewAnswer           // while an app waits for one
 	doctor  api.Doctor
 	broken  bool // the ledger
+	damaged bool // the store
 }
 
 // Serve starts an agent at p until the test ends.
@@ -92,6 +93,9 @@ func (a *Agent) SpeakAPI(v string) { a.mu.Lock(); a.api = v; a.mu.Unlock() }
 // BreakLedger makes `log verify` fail.
 func (a *Agent) BreakLedger() { a.mu.Lock(); a.broken = true; a.mu.Unlock() }
 
+// DamageStore has everything denied until the store is reset.
+func (a *Agent) DamageStore() { a.mu.Lock(); a.damaged = true; a.mu.Unlock() }
+
 // BreakHosts makes no host ready.
 func (a *Agent) BreakHosts() { a.mu.Lock(); a.doctor = badDoctor(); a.mu.Unlock() }
 
@@ -122,11 +126,13 @@ func (a *Agent) handler() http.Handler {
 		"DELETE /v1/grants/{id}":   a.revoke,
 		"GET /v1/why":              a.why,
 		"GET /v1/log/verify":       a.verify,
+		"POST /v1/store/reset":     a.resetStore,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { reply(w, r, f) })
 	}
 	mux.HandleFunc("GET /v1/runs/{ref}/logs", a.logs)
 	mux.HandleFunc("GET /v1/log", a.ledger)
+	mux.HandleFunc("GET /v1/log/export", a.export)
 	mux.HandleFunc("POST /v1/images/pull", a.pull)
 	mux.HandleFunc("POST /v1/runs", a.run)
 	mux.HandleFunc("POST /v1/install", a.install)
@@ -141,6 +147,7 @@ func (a *Agent) handler() http.Handler {
 			fail(w, &api.Error{Code: "api-version", Message: "wrong API version", Status: http.StatusBadRequest})
 			return
 		}
+		a.alert(w)
 		mux.ServeHTTP(w, r)
 	})
 }

@@ -71,7 +71,7 @@ func someLedger() []api.LedgerLine {
 }
 
 func goodDoctor() api.Doctor {
-	return api.Doctor{Home: "/var/lib/consentry", Store: "ok", Hosts: []api.HostCheck{
+	return api.Doctor{Home: "/var/lib/consentry", Store: "ok", Keychain: "files of mode 0600", Hosts: []api.HostCheck{
 		{Name: "linux", Ready: true, Walls: []sandbox.Wall{
 			{Name: "user namespace", Required: true, Stands: true},
 			{Name: "eBPF LSM", Waiver: sandbox.WaiveLSM, Detail: "the kernel loads no LSM programs; boot with lsm=…,bpf"},

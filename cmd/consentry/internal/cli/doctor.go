@@ -14,7 +14,7 @@ import (
 )
 
 func (c *cli) doctorCommand() *cobra.Command {
-	var json bool
+	var json, reset bool
 	cmd := &cobra.Command{
 		Use: "doctor", GroupID: groupSelf,
 		Short:   "Say what this machine can do, and what is missing",
@@ -23,6 +23,9 @@ func (c *cli) doctorCommand() *cobra.Command {
 		Args:    need(0, 0, "", "consentry doctor"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
+				if reset {
+					return c.resetStore(ctx, cl, json)
+				}
 				d, err := cl.Doctor(ctx)
 				if err != nil {
 					return err
@@ -32,6 +35,7 @@ func (c *cli) doctorCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&json, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&reset, "reset-store", false, "put a damaged consent store aside and begin anew, with no grants")
 	return cmd
 }
 
@@ -49,6 +53,9 @@ func (c *cli) printDoctor(d api.Doctor, json bool) error {
 			c.printHost(h)
 		}
 		fmt.Fprintf(c.Out, "%s store: %s\n", c.tick(d.Store == "ok"), plain(d.Store))
+		if d.Keychain != "" {
+			fmt.Fprintf(c.Out, "%s key of the store: %s\n", c.tick(true), plain(d.Keychain))
+		}
 		fmt.Fprintf(c.Out, "%s home: %s\n", c.tick(true), plain(d.Home))
 	}
 	if able {

@@ -19,7 +19,7 @@ func (c *cli) ledgerCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "log", GroupID: groupConsent,
 		Short:   "Show the ledger: what was asked, answered and used",
-		Example: "  consentry log --since 1h\n  consentry log -f --kind net.connect --json\n  consentry log verify",
+		Example: "  consentry log --since 1h\n  consentry log -f --kind net.connect --json\n  consentry log verify\n  consentry log export -o receipts.json",
 		Args:    need(0, 0, "", "consentry log --since 1h"),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if q.Since, err = parseSince(since, c.Now()); err != nil {
@@ -44,7 +44,7 @@ func (c *cli) ledgerCommand() *cobra.Command {
 	flags.StringVar(&q.App, "app", "", "lines of one `APP`")
 	flags.StringVar(&q.Kind, "kind", "", "lines about one `KIND` of right")
 	flags.BoolVar(&json, "json", false, "print NDJSON")
-	cmd.AddCommand(c.verifyCommand())
+	cmd.AddCommand(c.verifyCommand(), c.exportCommand())
 	return cmd
 }
 
@@ -97,37 +97,4 @@ func (c *cli) verdictWord(verdict string) string {
 		return c.out.red(word)
 	}
 	return word
-}
-
-func (c *cli) verifyCommand() *cobra.Command {
-	var json bool
-	cmd := &cobra.Command{
-		Use:     "verify",
-		Short:   "Prove that no line of the ledger was changed or removed",
-		Example: "  consentry log verify",
-		Args:    need(0, 0, "", "consentry log verify"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
-				v, err := cl.VerifyLedger(ctx)
-				if err != nil {
-					return err
-				}
-				if json {
-					err = printJSON(c.Out, v)
-				} else if v.OK {
-					_, err = fmt.Fprintf(c.Out, "%s the ledger is whole: %s\n", c.out.green("✓"), plural(int(v.Lines), "line")) //nolint:gosec // a count
-				}
-				if err != nil || v.OK {
-					return err
-				}
-				if json {
-					return exitCode(exitFault)
-				}
-				return hinted("trust no line from there on; keep a copy of the store before anything else",
-					fmt.Errorf("the ledger was changed: %s (%s are whole)", v.Detail, plural(int(v.Lines), "line"))) //nolint:gosec // a count
-			})
-		},
-	}
-	cmd.Flags().BoolVar(&json, "json", false, "print JSON")
-	return cmd
 }

@@ -214,6 +214,7 @@ func (c *cli) with(ctx context.Context, f func(context.Context, *client.Client) 
 		return err
 	}
 	defer cl.Close()
+	defer c.warn(cl)
 	return f(ctx, cl)
 }
 

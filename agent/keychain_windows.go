@@ -1,0 +1,5 @@
+package agent
+
+const sessionKeychain = "the Credential Manager"
+
+func sessionReachable() bool { return true }

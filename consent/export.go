@@ -1,0 +1,38 @@
+package consent
+
+import (
+	"context"
+	"fmt"
+	"io"
+)
+
+// Export writes the whole ledger, archives included, as a signed part that
+// VerifyExport proves, with the public key, anywhere. What was written before an
+// error has no end and proves nothing.
+func (e *Engine) Export(ctx context.Context, w io.Writer) error {
+	if e.store == nil {
+		return e.Health()
+	}
+	if err := e.store.export(ctx, w); err != nil {
+		return fmt.Errorf("export ledger: %w", err)
+	}
+	return nil
+}
+
+func (s *store) export(ctx context.Context, w io.Writer) error {
+	s.partsMu.RLock()
+	defer s.partsMu.RUnlock()
+	e, err := s.readEnds(ctx)
+	if err != nil {
+		return err
+	}
+	part, err := newPartWriter(w, s.seal, e.floor)
+	if err != nil {
+		return err
+	}
+	to, err := s.walkKept(ctx, e, part.add)
+	if err != nil {
+		return err
+	}
+	return part.end(to)
+}
