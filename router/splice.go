@@ -54,11 +54,9 @@ func (s *splice) copyUp() {
 		s.cut()
 		return
 	}
-	for {
-		data, err := s.app.receiveLent(&buf)
-		if len(data) > 0 && !s.writeOut(data) {
-			return
-		}
+	for to := newOutlet(s.out); ; {
+		n, err := to.forward(s.app, &buf)
+		s.up += uint64(n)
 		if errors.Is(err, io.EOF) {
 			closeWrite(s.out)
 			return
@@ -86,14 +84,8 @@ func (s *splice) copyDown(upDone <-chan struct{}) {
 	alive := func() bool { return !broken(s.out) }
 	from := newSource(s.out)
 	for {
-		data, err := from.read(&buf)
-		if len(data) > 0 {
-			if s.app.send(data, alive) != nil {
-				s.cut()
-				return
-			}
-			s.down += uint64(len(data))
-		}
+		n, err := from.forward(s.app, &buf, alive)
+		s.down += uint64(n)
 		if errors.Is(err, io.EOF) {
 			s.app.CloseWrite()
 			s.watch(upDone, alive)

@@ -93,13 +93,13 @@ func route() error {
 	return r.Run(ctx)
 }
 
-// profile writes a CPU profile to the file that BENCH_PROFILE names, if any.
+// profile writes a CPU profile to a file that begins with BENCH_PROFILE, if that is set.
 func profile() (stop func()) {
 	path := os.Getenv("BENCH_PROFILE")
 	if path == "" {
 		return func() {}
 	}
-	file, err := os.Create(path)
+	file, err := os.Create(fmt.Sprintf("%s.%d", path, os.Getpid()))
 	if err != nil {
 		return func() {}
 	}
