@@ -35,17 +35,22 @@ func newSource(conn net.Conn) *source {
 // from l, and gives it back while there is nothing to read.
 func (s *source) forward(app *appConn, l *lent, alive func() bool) (int, error) {
 	if s.raw == nil {
-		n, err := s.conn.Read(l.take())
-		return sendRead(app, l.take()[:n], err, alive)
+		buf := l.take(spliceBuffer)
+		n, err := s.conn.Read(buf)
+		return sendRead(app, buf[:n], err, alive)
 	}
+	var buf []byte
 	n, direct, err := 0, 0, error(nil)
 	wait := s.raw.Read(func(fd uintptr) bool {
-		direct, err = sendWaiting(app, int(fd))
-		if direct > 0 || err != nil {
-			return true
+		waiting := unread(int(fd))
+		if waiting >= directRead {
+			if direct, err = sendWaiting(app, int(fd), waiting); direct > 0 || err != nil {
+				return true
+			}
 		}
-		for n, err = unix.Read(int(fd), l.take()); err == unix.EINTR; {
-			n, err = unix.Read(int(fd), l.take())
+		buf = l.take(waiting)
+		for n, err = unix.Read(int(fd), buf); err == unix.EINTR; {
+			n, err = unix.Read(int(fd), buf)
 		}
 		if err != unix.EAGAIN {
 			return true
@@ -61,7 +66,16 @@ func (s *source) forward(app *appConn, l *lent, alive func() bool) (int, error) 
 	case n == 0:
 		return 0, io.EOF
 	}
-	return sendRead(app, l.take()[:n], nil, alive)
+	return sendRead(app, buf[:n], nil, alive)
+}
+
+// unread is how many bytes wait in a socket; reading tells of errors.
+func unread(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func sendRead(app *appConn, data []byte, err error, alive func() bool) (int, error) {
@@ -73,13 +87,9 @@ func sendRead(app *appConn, data []byte, err error, alive func() bool) (int, err
 	return len(data), err
 }
 
-// sendWaiting sends what waits in a socket, when that is much and the app takes
-// it; otherwise it does nothing.
-func sendWaiting(app *appConn, fd int) (int, error) {
-	waiting, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
-	if err != nil || waiting < directRead {
-		return 0, nil //nolint:nilerr // reading will tell
-	}
+// sendWaiting sends what waits in a socket, when the app takes it; otherwise it
+// does nothing.
+func sendWaiting(app *appConn, fd, waiting int) (int, error) {
 	n, fault := app.ep.Write(&payload{fd: fd, left: min(waiting, spliceBuffer)}, tcpip.WriteOptions{})
 	if wouldBlock(fault) {
 		return 0, nil
@@ -119,8 +129,8 @@ type outlet struct {
 
 func newOutlet(conn net.Conn) *outlet { return (*outlet)(newSource(conn)) }
 
-// forward moves what the app has sent, at least a byte, and returns how much.
-// io.EOF is the app's half-close.
+// forward moves what the app has sent, and returns how much; errWait when that
+// is nothing. io.EOF is the app's half-close.
 func (o *outlet) forward(app *appConn, l *lent) (int, error) {
 	if o.raw == nil {
 		data, err := app.receiveLent(l)
@@ -129,23 +139,21 @@ func (o *outlet) forward(app *appConn, l *lent) (int, error) {
 		}
 		return o.conn.Write(data)
 	}
-	for {
-		n, fault, err := o.pour(app, l)
-		if n > 0 || err != nil {
-			return n, err
-		}
-		if !wouldBlock(fault) {
-			return 0, failure(fault)
-		}
+	n, fault, err := o.pour(app, l)
+	switch {
+	case n > 0 || err != nil:
+		return n, err
+	case wouldBlock(fault):
 		l.giveBack()
-		app.waitReadable()
+		return 0, errWait
 	}
+	return 0, failure(fault)
 }
 
 // pour writes from the stack's buffers to the socket until either has no more;
 // fault is the stack's.
 func (o *outlet) pour(app *appConn, l *lent) (n int, fault tcpip.Error, err error) {
-	w := gather{lent: l}
+	w := gather{buf: l.take(app.waiting())}
 	wait := o.raw.Write(func(fd uintptr) bool {
 		w.fd, w.err = int(fd), nil
 		if w.flush() {
@@ -167,19 +175,21 @@ const directWrite = 16 << 10
 // was given without an error.
 type gather struct {
 	fd          int
-	lent        *lent
-	from, until int // what waits in lent
+	buf         []byte
+	from, until int // what waits in buf
 	sent        int
 	err         error
 }
 
 func (g *gather) Write(b []byte) (int, error) {
 	if len(b) < directWrite {
-		if g.until+len(b) <= spliceBuffer || g.flush() {
-			g.until += copy(g.lent.take()[g.until:], b)
+		if g.until+len(b) > len(g.buf) && !g.flush() {
+			return 0, g.err
+		}
+		if len(b) <= len(g.buf) {
+			g.until += copy(g.buf[g.until:], b)
 			return len(b), nil
 		}
-		return 0, g.err
 	}
 	if !g.flush() {
 		return 0, g.err
@@ -194,7 +204,7 @@ func (g *gather) flush() bool {
 		return false
 	}
 	if g.from < g.until {
-		g.from += g.write(g.lent.take()[g.from:g.until])
+		g.from += g.write(g.buf[g.from:g.until])
 	}
 	if g.err == nil {
 		g.from, g.until = 0, 0

@@ -10,9 +10,10 @@ func newSource(conn net.Conn) *source { return &source{conn} }
 
 // forward moves some bytes to the app, and returns how many.
 func (s *source) forward(app *appConn, l *lent, alive func() bool) (int, error) {
-	n, err := s.conn.Read(l.take())
+	buf := l.take(spliceBuffer)
+	n, err := s.conn.Read(buf)
 	if n > 0 {
-		if lost := app.send(l.take()[:n], alive); lost != nil {
+		if lost := app.send(buf[:n], alive); lost != nil {
 			return 0, lost
 		}
 	}
@@ -23,7 +24,8 @@ type outlet struct{ conn net.Conn }
 
 func newOutlet(conn net.Conn) *outlet { return &outlet{conn} }
 
-// forward moves what the app has sent, at least a byte, and returns how much.
+// forward moves what the app has sent, and returns how much; errWait when
+// that is nothing.
 func (o *outlet) forward(app *appConn, l *lent) (int, error) {
 	data, err := app.receiveLent(l)
 	if len(data) == 0 || err != nil {
