@@ -12,7 +12,7 @@ CROSS   := windows/amd64 windows/arm64 darwin/amd64 darwin/arm64
 PARALLEL ?= 2
 ANSWER   ?=
 
-.PHONY: help deps deps-demo build run test check check-cross check-darwin unit kernels clean
+.PHONY: help deps deps-demo build run test check check-cross check-darwin unit bench-net kernels clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ test: deps build kernels check-cross check-darwin unit ## everything that can ru
 
 unit:
 	@scripts/unit.sh $(PARALLEL)
+
+bench-net: ## compare the router with other user-mode networks (root; minutes)
+	@scripts/bench-net.sh
 
 kernels: ## fetch the distribution's kernels that the QEMU tests boot
 	@scripts/kernels.sh

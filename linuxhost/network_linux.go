@@ -82,7 +82,7 @@ func openTap() (*os.File, error) {
 	}
 	tap := os.NewFile(uintptr(fd), "tap")
 	request := newIfreq(sandbox.LinkDevice)
-	binary.NativeEndian.PutUint16(request.data(), unix.IFF_TAP|unix.IFF_NO_PI)
+	binary.NativeEndian.PutUint16(request.data(), unix.IFF_TAP|unix.IFF_NO_PI|unix.IFF_VNET_HDR)
 	if err := request.ioctl(fd, unix.TUNSETIFF); err != nil {
 		return nil, errors.Join(fmt.Errorf("tap: %w", err), tap.Close())
 	}

@@ -13,10 +13,8 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// appConn is a TCP connection with the app. The net.Conn part is gonet's, with
-// deadlines; splices use receive and send, which are cheaper.
+// appConn is a TCP connection with the app.
 type appConn struct {
-	*gonet.TCPConn
 	ep    tcpip.Endpoint
 	queue *waiter.Queue
 	abort func()
@@ -24,11 +22,18 @@ type appConn struct {
 
 func newAppConn(ep tcpip.Endpoint, queue *waiter.Queue) *appConn {
 	ep.SocketOptions().SetDelayOption(false) // no Nagle
-	return &appConn{
-		TCPConn: gonet.NewTCPConn(queue, ep), ep: ep, queue: queue,
-		abort: sync.OnceFunc(ep.Abort),
-	}
+	return &appConn{ep: ep, queue: queue, abort: sync.OnceFunc(ep.Abort)}
 }
+
+// conn is the connection with deadlines, at the cost of memory.
+func (c *appConn) conn() *gonet.TCPConn { return gonet.NewTCPConn(c.queue, c.ep) }
+
+// closeWrite passes on the end of a stream.
+func (c *appConn) closeWrite() {
+	c.ep.Shutdown(tcpip.ShutdownWrite) // an error means that it has ended already
+}
+
+func (c *appConn) close() { c.ep.Close() }
 
 // Abort resets the connection; whoever reads or writes it gets an error.
 func (c *appConn) Abort() { c.abort() }
@@ -50,36 +55,39 @@ func (c *appConn) onReset(f func()) (forget func()) {
 
 const hangUp = waiter.EventHUp | waiter.EventErr
 
-// receive reads at least one byte; io.EOF is the app's half-close.
-func (c *appConn) receive(buf []byte) (int, error) {
-	for {
-		n, err := c.tryReceive(buf)
-		if !wouldBlock(err) {
-			return n, failure(err)
-		}
-		c.waitReadable()
-	}
-}
+// errWait says that there is nothing to do before the other side does something.
+var errWait = errors.New("nothing there yet")
 
-// receiveLent is receive into a buffer that is given back while waiting.
+// receiveLent reads what there is, at least a byte; io.EOF is the app's
+// half-close. The buffer is given back when there is nothing.
 func (c *appConn) receiveLent(l *lent) ([]byte, error) {
-	for {
-		n, err := c.tryReceive(l.take())
-		if !wouldBlock(err) {
-			return l.take()[:n], failure(err)
-		}
+	buf := l.take(c.waiting())
+	n, err := c.tryReceive(buf)
+	if wouldBlock(err) {
 		l.giveBack()
-		c.waitReadable()
+		return nil, errWait
 	}
+	return buf[:n], failure(err)
 }
 
-func (c *appConn) waitReadable() {
-	entry, ready := waiter.NewChannelEntry(waiter.ReadableEvents | hangUp)
-	c.queue.EventRegister(&entry)
-	defer c.queue.EventUnregister(&entry)
-	if c.ep.Readiness(waiter.ReadableEvents|hangUp) == 0 {
-		<-ready
+// waiting is how many bytes of the app can be read.
+func (c *appConn) waiting() int {
+	n, err := c.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
+	if err != nil {
+		return 0
 	}
+	return n
+}
+
+// readable says whether reading would not make one wait.
+func (c *appConn) readable() bool { return c.ep.Readiness(waiter.ReadableEvents|hangUp) != 0 }
+
+// onReadable calls f, which must not block, whenever there may be something to
+// read, until the returned function is called.
+func (c *appConn) onReadable(f func()) (forget func()) {
+	entry := waiter.NewFunctionEntry(waiter.ReadableEvents|hangUp, func(waiter.EventMask) { f() })
+	c.queue.EventRegister(&entry)
+	return func() { c.queue.EventUnregister(&entry) }
 }
 
 func (c *appConn) tryReceive(buf []byte) (int, tcpip.Error) {

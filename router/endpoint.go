@@ -73,21 +73,20 @@ func (e *endpoint) IsAttached() bool {
 	return e.dispatcher != nil
 }
 
-// deliver gives the stack a copy of one IP packet.
-func (e *endpoint) deliver(packet []byte, ipv6 bool) {
+// deliver gives the stack one IP packet, whose bytes it takes over.
+func (e *endpoint) deliver(packet buffer.Buffer, ipv6 bool) {
 	e.mu.RLock()
 	d := e.dispatcher
 	e.mu.RUnlock()
 	if d == nil {
+		packet.Release()
 		return
 	}
 	protocol := header.IPv4ProtocolNumber
 	if ipv6 {
 		protocol = header.IPv6ProtocolNumber
 	}
-	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{
-		Payload: buffer.MakeWithView(buffer.NewViewWithData(packet)),
-	})
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: packet})
 	defer pkt.DecRef()
 	pkt.RXChecksumValidated = e.offload != nil
 	d.DeliverNetworkPacket(protocol, pkt)

@@ -105,7 +105,7 @@ func TestRefusalsAtTheApp(t *testing.T) {
 				if !errors.Is(err, c.want) {
 					t.Errorf("%v: dial gave %v, want %v", c.err, err, c.want)
 				}
-				if took := time.Since(start); took > 500*time.Millisecond {
+				if took := time.Since(start); took > 3*time.Second { // a card that was lately set up may lose a packet
 					t.Errorf("%v: the app waited %v", c.err, took)
 				}
 			}

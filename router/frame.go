@@ -30,18 +30,22 @@ func judge(frame []byte) verdict {
 	if len(frame) < ethernetLen {
 		return dropped(dropShort)
 	}
-	if len(frame) > maxFrame {
+	return judgeSplit([ethernetLen]byte(frame), frame[ethernetLen:])
+}
+
+// judgeSplit is judge for a frame that was read in two parts.
+func judgeSplit(ethernet [ethernetLen]byte, payload []byte) verdict {
+	if len(payload) > maxPacket {
 		return dropped(dropLong)
 	}
-	if hardware(frame[6:12]) != appMAC {
+	if hardware(ethernet[6:12]) != appMAC {
 		return dropped(dropMAC)
 	}
-	payload := frame[ethernetLen:]
-	group := frame[0]&1 != 0 // broadcast and multicast
-	if !group && hardware(frame[:6]) != gatewayMAC {
+	group := ethernet[0]&1 != 0 // broadcast and multicast
+	if !group && hardware(ethernet[:6]) != gatewayMAC {
 		return dropped(dropMAC)
 	}
-	switch binary.BigEndian.Uint16(frame[12:14]) {
+	switch binary.BigEndian.Uint16(ethernet[12:14]) {
 	case etherARP:
 		return judgeARP(payload)
 	case etherIPv4:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
 
@@ -28,17 +29,17 @@ func (r *Router) DialApp(ctx context.Context, port uint16) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &inboundConn{appConn: app, end: sync.OnceFunc(func() { r.flows.end(f) })}, nil
+	return &inboundConn{TCPConn: app.conn(), end: sync.OnceFunc(func() { r.flows.end(f) })}, nil
 }
 
 // inboundConn ends its flow when it is closed.
 type inboundConn struct {
-	*appConn
+	*gonet.TCPConn
 	end func()
 }
 
 func (c *inboundConn) Close() error {
-	err := c.appConn.Close()
+	err := c.TCPConn.Close()
 	c.end()
 	return err
 }

@@ -2,25 +2,46 @@ package router
 
 import "sync"
 
-// spliceBuffer is the size of one read, in bytes.
-const spliceBuffer = 128 << 10
+// Sizes of one read, in bytes. Most flows say little at a time.
+const (
+	spliceBuffer = 128 << 10
+	smallBuffer  = 4 << 10
+)
 
-var spliceBuffers = sync.Pool{New: func() any { return new([spliceBuffer]byte) }}
+var (
+	spliceBuffers = sync.Pool{New: func() any { return new([spliceBuffer]byte) }}
+	smallBuffers  = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
+)
 
 // lent is a buffer that a reader has only while there is something to read: ten
 // thousand idle flows must not hold a buffer each.
-type lent struct{ buf *[spliceBuffer]byte }
+type lent struct {
+	large *[spliceBuffer]byte
+	small *[smallBuffer]byte
+}
 
-func (l *lent) take() []byte {
-	if l.buf == nil {
-		l.buf = spliceBuffers.Get().(*[spliceBuffer]byte)
+// take returns a buffer, a large one when want bytes do not fit a small one.
+// What is in a small one stays there when a large one is taken.
+func (l *lent) take(want int) []byte {
+	switch {
+	case l.large != nil:
+	case want > smallBuffer:
+		l.large = spliceBuffers.Get().(*[spliceBuffer]byte)
+	default:
+		if l.small == nil {
+			l.small = smallBuffers.Get().(*[smallBuffer]byte)
+		}
+		return l.small[:]
 	}
-	return l.buf[:]
+	return l.large[:]
 }
 
 func (l *lent) giveBack() {
-	if l.buf != nil {
-		spliceBuffers.Put(l.buf)
-		l.buf = nil
+	if l.large != nil {
+		spliceBuffers.Put(l.large)
 	}
+	if l.small != nil {
+		smallBuffers.Put(l.small)
+	}
+	*l = lent{}
 }

@@ -28,6 +28,11 @@ type (
 	offloadLink interface {
 		WriteSegments(offload, [][]byte) error
 	}
+	// splitLink reads the Ethernet header and the packet into two buffers, so
+	// that a large packet lands where it stays. The count is of both.
+	splitLink interface {
+		ReadSplit(ethernet, packet []byte) (int, error)
+	}
 )
 
 // offload is what the kernel needs to know of a TCP segment it is to cut up.

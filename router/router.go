@@ -194,31 +194,3 @@ func (r *Router) shutDown(closeLink func()) {
 	r.stack.Close()
 	r.stack.Wait()
 }
-
-func (r *Router) readFrames() error {
-	buf := make([]byte, maxFrame+1)
-	for {
-		n, err := r.link.ReadFrame(buf)
-		if errors.Is(err, errLongFrame) {
-			r.count.drop(dropLong)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		r.handleFrame(buf[:n])
-	}
-}
-
-func (r *Router) handleFrame(frame []byte) {
-	r.count.framesIn.Add(1)
-	v := judge(frame)
-	switch {
-	case v.reply != nil:
-		r.endpoint.send(v.reply)
-	case v.packet != nil:
-		r.endpoint.deliver(v.packet, v.ipv6)
-	default:
-		r.count.drop(v.why)
-	}
-}

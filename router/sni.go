@@ -35,27 +35,25 @@ func (e helloError) Error() string { return string(e) }
 // errHelloPartial asks for more bytes; every other error is for good.
 const errHelloPartial = helloError("the client hello is not whole yet")
 
-// checkHello reads a flow's first bytes into buf until they can be judged, and
-// sends them on; false means that the flow must be cut.
-func (s *splice) checkHello(buf []byte) bool {
-	to := s.flow.to
-	if to.name == nil || to.port != tlsPort || s.flow.network != "tcp" {
-		return true
+// helloGuard holds back what the app says until it is a whole hello.
+type helloGuard struct {
+	host string
+	held []byte
+}
+
+func (g *helloGuard) look(data []byte, end bool) (pass []byte, done bool, why reason) {
+	if len(g.held)+len(data) > maxHello {
+		return nil, false, cutTLS
 	}
-	buf = buf[:min(len(buf), maxHello)]
-	for n := 0; n < len(buf); {
-		got, err := s.app.receive(buf[n:])
-		if err != nil {
-			return false
-		}
-		n += got
-		name, err := helloName(buf[:n])
-		if err == errHelloPartial {
-			continue
-		}
-		return err == nil && sameHost(name, to.host) && s.writeOut(buf[:n])
+	g.held = append(g.held, data...)
+	name, err := helloName(g.held)
+	switch {
+	case err == errHelloPartial && !end:
+		return nil, false, dropNone
+	case err != nil, !sameHost(name, g.host):
+		return nil, false, cutTLS
 	}
-	return false
+	return g.held, true, dropNone
 }
 
 func sameHost(name, host string) bool {

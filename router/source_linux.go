@@ -1,12 +1,19 @@
 package router
 
 import (
+	"errors"
 	"io"
 	"net"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip"
 )
+
+// directRead is from where on, in bytes, what waits in a socket is read into
+// the stack's own buffers. They come in large pieces, so that little data would
+// hold much memory there.
+const directRead = 32 << 10
 
 // source reads a connection outside; raw is nil for one without a descriptor.
 type source struct {
@@ -24,16 +31,26 @@ func newSource(conn net.Conn) *source {
 	return s
 }
 
-// read takes a buffer from l, and gives it back while there is nothing to read.
-func (s *source) read(l *lent) ([]byte, error) {
+// forward moves some bytes to the app, and returns how many. It takes a buffer
+// from l, and gives it back while there is nothing to read.
+func (s *source) forward(app *appConn, l *lent, alive func() bool) (int, error) {
 	if s.raw == nil {
-		n, err := s.conn.Read(l.take())
-		return l.take()[:n], err
+		buf := l.take(spliceBuffer)
+		n, err := s.conn.Read(buf)
+		return sendRead(app, buf[:n], err, alive)
 	}
-	n, err := 0, error(nil)
+	var buf []byte
+	n, direct, err := 0, 0, error(nil)
 	wait := s.raw.Read(func(fd uintptr) bool {
-		for n, err = unix.Read(int(fd), l.take()); err == unix.EINTR; {
-			n, err = unix.Read(int(fd), l.take())
+		waiting := unread(int(fd))
+		if waiting >= directRead {
+			if direct, err = sendWaiting(app, int(fd), waiting); direct > 0 || err != nil {
+				return true
+			}
+		}
+		buf = l.take(waiting)
+		for n, err = unix.Read(int(fd), buf); err == unix.EINTR; {
+			n, err = unix.Read(int(fd), buf)
 		}
 		if err != unix.EAGAIN {
 			return true
@@ -43,11 +60,170 @@ func (s *source) read(l *lent) ([]byte, error) {
 	})
 	switch {
 	case wait != nil:
-		return nil, wait
-	case err != nil:
-		return nil, err
+		return 0, wait
+	case direct > 0 || err != nil:
+		return direct, err
 	case n == 0:
-		return nil, io.EOF
+		return 0, io.EOF
 	}
-	return l.take()[:n], nil
+	return sendRead(app, buf[:n], nil, alive)
+}
+
+// unread is how many bytes wait in a socket; reading tells of errors.
+func unread(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func sendRead(app *appConn, data []byte, err error, alive func() bool) (int, error) {
+	if len(data) > 0 {
+		if lost := app.send(data, alive); lost != nil {
+			return 0, lost
+		}
+	}
+	return len(data), err
+}
+
+// sendWaiting sends what waits in a socket, when the app takes it; otherwise it
+// does nothing.
+func sendWaiting(app *appConn, fd, waiting int) (int, error) {
+	n, fault := app.ep.Write(&payload{fd: fd, left: min(waiting, spliceBuffer)}, tcpip.WriteOptions{})
+	if wouldBlock(fault) {
+		return 0, nil
+	}
+	return int(n), failure(fault)
+}
+
+// payload is what waits in a socket.
+type payload struct{ fd, left int }
+
+func (p *payload) Len() int { return p.left }
+
+// errVanished ends a connection whose bytes were there and are not: it was
+// disconnected. gVisor would wait for them for ever after an io.EOF.
+var errVanished = errors.New("the connection was cut while it was read")
+
+func (p *payload) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	n, err := unix.Read(p.fd, b[:min(len(b), max(p.left, 1))])
+	for err == unix.EINTR {
+		n, err = unix.Read(p.fd, b[:min(len(b), max(p.left, 1))])
+	}
+	if err != nil || n <= 0 {
+		return 0, errVanished
+	}
+	p.left -= n
+	return n, nil
+}
+
+// outlet writes to a connection outside; raw is nil for one without a descriptor.
+type outlet struct {
+	conn net.Conn
+	raw  syscall.RawConn
+}
+
+func newOutlet(conn net.Conn) *outlet { return (*outlet)(newSource(conn)) }
+
+// forward moves what the app has sent, and returns how much; errWait when that
+// is nothing. io.EOF is the app's half-close.
+func (o *outlet) forward(app *appConn, l *lent) (int, error) {
+	if o.raw == nil {
+		data, err := app.receiveLent(l)
+		if len(data) == 0 || err != nil {
+			return 0, err
+		}
+		return o.conn.Write(data)
+	}
+	n, fault, err := o.pour(app, l)
+	switch {
+	case n > 0 || err != nil:
+		return n, err
+	case wouldBlock(fault):
+		l.giveBack()
+		return 0, errWait
+	}
+	return 0, failure(fault)
+}
+
+// pour writes from the stack's buffers to the socket until either has no more;
+// fault is the stack's.
+func (o *outlet) pour(app *appConn, l *lent) (n int, fault tcpip.Error, err error) {
+	w := gather{buf: l.take(app.waiting())}
+	wait := o.raw.Write(func(fd uintptr) bool {
+		w.fd, w.err = int(fd), nil
+		if w.flush() {
+			_, fault = app.ep.Read(&w, tcpip.ReadOptions{})
+		}
+		return w.flush() || w.err != unix.EAGAIN
+	})
+	if wait != nil {
+		return w.sent, nil, wait
+	}
+	return w.sent, fault, w.err
+}
+
+// directWrite is from where on, in bytes, a piece is written by itself; smaller
+// ones are gathered.
+const directWrite = 16 << 10
+
+// gather is the io.Writer that gVisor reads into. It must not take less than it
+// was given without an error.
+type gather struct {
+	fd          int
+	buf         []byte
+	from, until int // what waits in buf
+	sent        int
+	err         error
+}
+
+func (g *gather) Write(b []byte) (int, error) {
+	if len(b) < directWrite {
+		if g.until+len(b) > len(g.buf) && !g.flush() {
+			return 0, g.err
+		}
+		if len(b) <= len(g.buf) {
+			g.until += copy(g.buf[g.until:], b)
+			return len(b), nil
+		}
+	}
+	if !g.flush() {
+		return 0, g.err
+	}
+	n := g.write(b)
+	return n, g.err
+}
+
+// flush says whether nothing waits any more.
+func (g *gather) flush() bool {
+	if g.err != nil {
+		return false
+	}
+	if g.from < g.until {
+		g.from += g.write(g.buf[g.from:g.until])
+	}
+	if g.err == nil {
+		g.from, g.until = 0, 0
+	}
+	return g.err == nil
+}
+
+func (g *gather) write(b []byte) (n int) {
+	for n < len(b) {
+		m, err := unix.Write(g.fd, b[n:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			g.err = err
+			break
+		}
+		n += m
+	}
+	g.sent += n
+	return n
 }

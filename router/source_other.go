@@ -8,7 +8,28 @@ type source struct{ conn net.Conn }
 
 func newSource(conn net.Conn) *source { return &source{conn} }
 
-func (s *source) read(l *lent) ([]byte, error) {
-	n, err := s.conn.Read(l.take())
-	return l.take()[:n], err
+// forward moves some bytes to the app, and returns how many.
+func (s *source) forward(app *appConn, l *lent, alive func() bool) (int, error) {
+	buf := l.take(spliceBuffer)
+	n, err := s.conn.Read(buf)
+	if n > 0 {
+		if lost := app.send(buf[:n], alive); lost != nil {
+			return 0, lost
+		}
+	}
+	return n, err
+}
+
+type outlet struct{ conn net.Conn }
+
+func newOutlet(conn net.Conn) *outlet { return &outlet{conn} }
+
+// forward moves what the app has sent, and returns how much; errWait when
+// that is nothing.
+func (o *outlet) forward(app *appConn, l *lent) (int, error) {
+	data, err := app.receiveLent(l)
+	if len(data) == 0 || err != nil {
+		return 0, err
+	}
+	return o.conn.Write(data)
 }

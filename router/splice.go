@@ -4,19 +4,27 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
 // splice moves bytes between the app and a connection outside until both
 // directions have ended. An end of stream is passed on as a half-close, a
 // reset as a reset.
+//
+// What comes down is moved by one goroutine; what goes up by another that lives
+// only while the app has something to say, as most flows are idle.
 type splice struct {
 	app   *appConn
 	out   net.Conn
 	flow  *flow
 	count *counters
 
+	guard guard // nil when bytes need no look
+
 	up, down uint64 // bytes from and to the app
+	parked   atomic.Bool
+	upDone   chan struct{}
 }
 
 func (s *splice) run() {
@@ -24,20 +32,29 @@ func (s *splice) run() {
 	// see it may be stuck writing to a slow server.
 	forget := s.app.onReset(func() { s.out.SetDeadline(time.Unix(1, 0)) })
 	defer forget()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.copyUp()
-	}()
-	s.copyDown(done)
-	<-done
+	s.upDone = make(chan struct{})
+	unwatch := s.app.onReadable(s.wake)
+	defer unwatch()
+	s.parked.Store(true)
+	if s.app.readable() {
+		s.wake()
+	}
+	s.copyDown()
+	<-s.upDone
 	if s.app.isReset() {
 		abortOut(s.out)
 	}
-	s.app.Close()
+	s.app.close()
 	s.out.Close()
 	s.count.bytesIn.Add(s.up)
 	s.count.bytesOut.Add(s.down)
+}
+
+// wake starts copyUp, unless it runs or has ended.
+func (s *splice) wake() {
+	if s.parked.CompareAndSwap(true, false) {
+		go s.copyUp()
+	}
 }
 
 // cut resets both sides; run then returns.
@@ -46,57 +63,68 @@ func (s *splice) cut() {
 	s.out.SetDeadline(time.Unix(1, 0))
 }
 
+// copyUp moves what the app has said, until it says no more.
 func (s *splice) copyUp() {
 	var buf lent
 	defer buf.giveBack()
-	if !s.checkHello(buf.take()) {
-		s.count.drop(cutTLS)
-		s.cut()
-		return
-	}
+	to := newOutlet(s.out)
 	for {
-		data, err := s.app.receiveLent(&buf)
-		if len(data) > 0 && !s.writeOut(data) {
-			return
-		}
-		if errors.Is(err, io.EOF) {
+		n, err := s.stepUp(to, &buf)
+		s.up += uint64(n)
+		switch {
+		case err == nil:
+		case errors.Is(err, errWait):
+			s.parked.Store(true)
+			if !s.app.readable() || !s.parked.CompareAndSwap(true, false) {
+				return // wake goes on from here
+			}
+		case errors.Is(err, io.EOF):
 			closeWrite(s.out)
+			close(s.upDone)
 			return
-		}
-		if err != nil {
+		default:
 			s.cut()
+			close(s.upDone)
 			return
 		}
 	}
 }
 
-// writeOut says whether the bytes went out; if not, the flow is cut.
-func (s *splice) writeOut(b []byte) bool {
-	n, err := s.out.Write(b)
-	s.up += uint64(n)
-	if err != nil {
-		s.cut()
+// stepUp moves some bytes, past the guard while there is one.
+func (s *splice) stepUp(to *outlet, buf *lent) (int, error) {
+	if s.guard == nil {
+		return to.forward(s.app, buf)
 	}
-	return err == nil
+	data, err := s.app.receiveLent(buf)
+	if errors.Is(err, errWait) {
+		return 0, err
+	}
+	pass, done, why := s.guard.look(data, err != nil)
+	if why != dropNone {
+		s.count.drop(why)
+		return 0, errGuarded
+	}
+	if done {
+		s.guard = nil
+	}
+	n, lost := 0, error(nil)
+	if len(pass) > 0 {
+		n, lost = s.out.Write(pass)
+	}
+	return n, errors.Join(lost, err)
 }
 
-func (s *splice) copyDown(upDone <-chan struct{}) {
+func (s *splice) copyDown() {
 	var buf lent
 	defer buf.giveBack()
 	alive := func() bool { return !broken(s.out) }
 	from := newSource(s.out)
 	for {
-		data, err := from.read(&buf)
-		if len(data) > 0 {
-			if s.app.send(data, alive) != nil {
-				s.cut()
-				return
-			}
-			s.down += uint64(len(data))
-		}
+		n, err := from.forward(s.app, &buf, alive)
+		s.down += uint64(n)
 		if errors.Is(err, io.EOF) {
-			s.app.CloseWrite()
-			s.watch(upDone, alive)
+			s.app.closeWrite()
+			s.watch(alive)
 			return
 		}
 		if err != nil {
@@ -108,12 +136,12 @@ func (s *splice) copyDown(upDone <-chan struct{}) {
 
 // watch looks after a flow on which the other side has said its last: nobody
 // reads it any more, so a cut would go unnoticed.
-func (s *splice) watch(upDone <-chan struct{}, alive func() bool) {
+func (s *splice) watch(alive func() bool) {
 	tick := time.NewTicker(stallCheck)
 	defer tick.Stop()
 	for {
 		select {
-		case <-upDone:
+		case <-s.upDone:
 			return
 		case <-tick.C:
 			if !alive() {

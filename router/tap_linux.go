@@ -3,8 +3,10 @@ package router
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -36,7 +38,7 @@ func TapLink(tap *os.File) (Link, error) {
 		file.Close()
 		return nil, fmt.Errorf("take over tap: %w", err)
 	}
-	base := &tapLink{file: file, control: raw.Control}
+	base := &tapLink{file: file, raw: raw}
 	if vnet {
 		return &offloadTap{tapLink: base, in: make([]byte, vnetLen+maxFrame+1)}, nil
 	}
@@ -99,8 +101,8 @@ func setOffloads(fd int) (vnet bool, err error) {
 // tapLink writes with Control, not Write: a write to a tap is the work of the
 // app's kernel stack on this thread, and flows should not wait for each other.
 type tapLink struct {
-	file    *os.File
-	control func(func(fd uintptr)) error
+	file *os.File
+	raw  syscall.RawConn
 }
 
 func (l *tapLink) MTU() int { return sandbox.LinkMTU }
@@ -113,11 +115,35 @@ func (l *tapLink) ReadFrame(buf []byte) (int, error) {
 	return n, err
 }
 
+func (l *tapLink) ReadSplit(ethernet, packet []byte) (int, error) {
+	n, err := l.readv([][]byte{ethernet, packet})
+	if err == nil && n == len(ethernet)+len(packet) {
+		return 0, errLongFrame
+	}
+	return n, err
+}
+
+func (l *tapLink) readv(parts [][]byte) (n int, err error) {
+	wait := l.raw.Read(func(fd uintptr) bool {
+		for n, err = unix.Readv(int(fd), parts); err == unix.EINTR; {
+			n, err = unix.Readv(int(fd), parts)
+		}
+		return err != unix.EAGAIN
+	})
+	switch {
+	case wait != nil:
+		return 0, wait
+	case err == nil && n == 0:
+		return 0, io.EOF
+	}
+	return n, err
+}
+
 func (l *tapLink) WriteFrame(frame []byte) error { return l.writev([][]byte{frame}) }
 
 func (l *tapLink) writev(parts [][]byte) error {
 	var werr error
-	err := l.control(func(fd uintptr) { _, werr = unix.Writev(int(fd), parts) })
+	err := l.raw.Control(func(fd uintptr) { _, werr = unix.Writev(int(fd), parts) })
 	if err != nil {
 		return err
 	}
@@ -141,6 +167,17 @@ func (l *offloadTap) ReadFrame(buf []byte) (int, error) {
 		return 0, errLongFrame
 	}
 	return copy(buf, l.in[min(vnetLen, n):n]), nil
+}
+
+func (l *offloadTap) ReadSplit(ethernet, packet []byte) (int, error) {
+	n, err := l.readv([][]byte{l.in[:vnetLen], ethernet, packet})
+	if err != nil {
+		return 0, err
+	}
+	if n == vnetLen+len(ethernet)+len(packet) {
+		return 0, errLongFrame
+	}
+	return max(n-vnetLen, 0), nil
 }
 
 func (l *offloadTap) WriteFrame(frame []byte) error {

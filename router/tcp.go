@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -158,11 +157,11 @@ func (r *Router) serveSYN(req *tcp.ForwarderRequest) {
 	switch h.flow.to.service {
 	case theResolver:
 		if conn := r.accept(req, h); conn != nil {
-			r.serveDNS(conn)
+			r.serveDNS(conn.conn())
 		}
 	case theDataAPI:
 		if conn := r.accept(req, h); conn != nil {
-			r.data.serve(conn)
+			r.data.serve(conn.conn())
 		}
 	default:
 		r.serveBroker(req, h)
@@ -185,7 +184,7 @@ func (r *Router) serveBroker(req *tcp.ForwarderRequest, h *heldSYN) {
 		out.Close()
 		return
 	}
-	s := &splice{app: app, out: out, flow: f, count: &r.count}
+	s := &splice{app: app, out: out, flow: f, count: &r.count, guard: guardOf(f)}
 	r.flows.opened(f, s.cut)
 	s.run()
 	r.log.Debug("flow ended", "host", f.to.host, "port", f.to.port, "up", s.up, "down", s.down)
@@ -250,5 +249,3 @@ func (r *Router) accept(req *tcp.ForwarderRequest, h *heldSYN) *appConn {
 	r.flows.opened(h.flow, app.Abort)
 	return app
 }
-
-var _ net.Conn = (*appConn)(nil)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that a make target needs and this
-# machine lacks: deps.sh demo|test. Touches nothing when all are there.
+# machine lacks: deps.sh demo|test|bench. Touches nothing when all are there.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
-group=${1:?usage: deps.sh demo|test}
+group=${1:?usage: deps.sh demo|test|bench}
 
 # have NEED: a command on PATH, or a file (shell pattern) when it starts with /.
 have() {
@@ -29,6 +29,10 @@ curl curl
 python3 python3
 /etc/ssl/certs/ca-certificates.crt ca-certificates
 END
+  if [ "$group" = bench ]; then
+    echo "pasta passt"
+    echo "slirp4netns slirp4netns"
+  fi
   [ "$group" = test ] || return 0
   cat <<'END'
 gcc gcc

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/consentry/consentry/sandbox"
+)
+
+func main() {
+	if err := start(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-net:", err)
+		os.Exit(1)
+	}
+}
+
+// start is one of the roles, or the benchmark itself.
+func start(args []string) error {
+	role := ""
+	if len(args) > 0 {
+		role = args[0]
+	}
+	switch {
+	case role == "serve":
+		return serve()
+	case role == "load":
+		return load(args[1:])
+	case role == "agent" && len(args) == 3:
+		return agent(args[1], args[2])
+	case role == "route":
+		return route()
+	}
+	return bench(args)
+}
+
+type options struct {
+	rounds, millis, connects, idle int
+	tools                          string
+	only                           string
+}
+
+func bench(args []string) error {
+	var o options
+	flags := flag.NewFlagSet("bench-net", flag.ContinueOnError)
+	flags.IntVar(&o.rounds, "rounds", 5, "rounds")
+	flags.IntVar(&o.millis, "ms", 1500, "milliseconds of each stream measurement")
+	flags.IntVar(&o.connects, "connects", 500, "connections of each connect measurement")
+	flags.IntVar(&o.idle, "idle", 10000, "idle flows")
+	flags.StringVar(&o.tools, "tools", ".cache/bench-net", "where gvproxy and gvforwarder are")
+	flags.StringVar(&o.only, "only", "", "peers, separated by commas")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	w, err := newWorld(o.tools)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	there := present(o)
+	var rows []*row
+	for _, mtu := range []int{sandbox.LinkMTU, sandbox.LinkMTUEthernet} {
+		got, err := measure(ctx, w, there, mtu, o)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, got...)
+	}
+	var names []string
+	for _, p := range there {
+		names = append(names, p.name)
+	}
+	print(os.Stdout, rows, names)
+	return rest(ctx, w, o)
+}
+
+func present(o options) []peer {
+	return slices.DeleteFunc(slices.Clone(peers), func(p peer) bool {
+		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), p.name) {
+			return true
+		}
+		lacks := p.missing(o.tools)
+		if lacks != "" {
+			fmt.Printf("without %s: there is no %s here\n", p.name, lacks)
+		}
+		return lacks != ""
+	})
+}
+
+// measure takes all figures at one MTU. Peers stand side by side, idle but for
+// the one that is measured.
+func measure(ctx context.Context, w *world, there []peer, mtu int, o options) ([]*row, error) {
+	networks := map[string]*network{}
+	defer func() {
+		for _, n := range networks {
+			n.stop()
+		}
+	}()
+	for _, p := range there {
+		n, err := w.up(ctx, p, mtu)
+		if err != nil {
+			return nil, err
+		}
+		networks[p.name] = n
+	}
+	var rows []*row
+	for _, streams := range []int{1, 8} {
+		for _, way := range []string{"up", "down"} {
+			r := &row{name: fmt.Sprintf("mtu %d, %d× %s", mtu, streams, way), unit: "Gb/s", higher: true}
+			rows = append(rows, r)
+			args := []string{"stream", way, strconv.Itoa(streams), strconv.Itoa(o.millis)}
+			if err := rounds(ctx, w, there, networks, o.rounds, args, r); err != nil {
+				return nil, err
+			}
+		}
+	}
+	latency := &row{name: fmt.Sprintf("mtu %d, connect and one byte", mtu), unit: "µs"}
+	rate := &row{name: fmt.Sprintf("mtu %d, connections, 1 at a time", mtu), unit: "1/s", higher: true}
+	many := &row{name: fmt.Sprintf("mtu %d, connections, 16 at a time", mtu), unit: "1/s", higher: true}
+	n := strconv.Itoa(o.connects)
+	if err := rounds(ctx, w, there, networks, o.rounds, []string{"connect", n, "1"}, latency, rate); err != nil {
+		return nil, err
+	}
+	spare := &row{}
+	if err := rounds(ctx, w, there, networks, o.rounds, []string{"connect", n, "16"}, spare, many); err != nil {
+		return nil, err
+	}
+	return append(rows, latency, rate, many), nil
+}
+
+// rounds runs one load for every peer in turn; figure i of it goes into rows[i].
+func rounds(ctx context.Context, w *world, there []peer, networks map[string]*network, n int, args []string, rows ...*row) error {
+	for round := range n {
+		for _, r := range rows {
+			r.rounds = append(r.rounds, map[string]float64{})
+		}
+		for i := range there {
+			name := there[(i+round)%len(there)].name // nobody is always first
+			figures, err := w.load(ctx, networks[name], args...)
+			if err != nil {
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				fmt.Printf("%s: %v\n", name, err)
+				continue
+			}
+			for j, r := range rows {
+				r.rounds[round][name] = figures[j]
+			}
+		}
+	}
+	return nil
+}
+
+// rest measures the router's process when it has little to do.
+func rest(ctx context.Context, w *world, o options) error {
+	n, err := w.up(ctx, peers[0], sandbox.LinkMTU)
+	if err != nil {
+		return err
+	}
+	defer n.stop()
+	const still = 5 * time.Second
+	before := cpuTime(n.pid)
+	time.Sleep(still)
+	fmt.Printf("router at rest: %d MB resident, %v of CPU in %v\n", resident(n.pid)>>20, cpuTime(n.pid)-before, still)
+	p, err := w.start(n.netns, "/proc/self/exe", "load", n.target+":"+w.port, "idle", strconv.Itoa(o.idle))
+	if err != nil {
+		return err
+	}
+	defer p.stop()
+	if _, err := p.line(); err != nil {
+		return err
+	}
+	before = cpuTime(n.pid)
+	time.Sleep(still)
+	fmt.Printf("router with %d idle flows: %d MB resident, %v of CPU in %v\n", o.idle, resident(n.pid)>>20, cpuTime(n.pid)-before, still)
+	return nil
+}
+
+func resident(pid int) int64 {
+	return int64(procField(pid, "statm", 1)) * int64(os.Getpagesize())
+}
+
+// cpuTime reads utime and stime, in ticks of 10 ms.
+func cpuTime(pid int) time.Duration {
+	return time.Duration(procField(pid, "stat", 13)+procField(pid, "stat", 14)) * 10 * time.Millisecond
+}
+
+func procField(pid int, file string, index int) int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text))
+	if index >= len(fields) {
+		return 0
+	}
+	n, err := strconv.Atoi(fields[index])
+	if err != nil {
+		return 0
+	}
+	return n
+}
