@@ -32,7 +32,7 @@ func (a *Agent) answerRequest(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := a.engine.Answer(r.Context(), consent.Answer{
 		Request: r.PathValue("id"), Nonce: req.Nonce, Verdict: verdict, Lifetime: consent.Lifetime(req.Lifetime),
-		For: req.For, Target: req.Target, Fields: req.Fields, By: req.By,
+		For: req.For, Target: req.Target, Fields: req.Fields, By: req.By, Everything: req.Everything,
 	}); err != nil {
 		return err
 	}

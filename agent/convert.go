@@ -10,10 +10,12 @@ func promptToAPI(p consent.Prompt) api.Prompt {
 		ID: p.ID, Nonce: p.Nonce, Asked: p.Asked, App: p.AppName, Digest: p.Digest, Run: p.Request.Run,
 		Kind: string(p.Request.Kind), Target: p.Request.Target, Title: p.Title, Reason: p.Reason,
 		Consequence: p.Consequence, Blast: p.Blast, Live: p.Live, Count: p.Count,
+		Also: p.Also, LooksLike: p.LooksLike, NotBefore: p.NotBefore, Queued: p.Queued, Behind: p.Behind,
 	}
 	for _, c := range p.Choices {
 		out.Choices = append(out.Choices, api.Choice{
 			Label: c.Label, Verdict: verdictText(c.Verdict), Lifetime: string(c.Lifetime), For: c.For, Target: c.Target,
+			Everything: c.Everything,
 		})
 	}
 	return out
@@ -23,7 +25,7 @@ func ruleToAPI(r consent.Rule) api.Grant {
 	return api.Grant{
 		ID: r.ID, App: r.AppName, AppID: string(r.App), Run: r.Run, Kind: string(r.Kind), Target: r.Target,
 		Verdict: verdictText(r.Verdict), Lifetime: string(r.Lifetime), Expires: r.Expires,
-		Since: r.Since, Used: r.Used, Uses: r.Uses, By: r.By,
+		Since: r.Since, Lapses: r.Lapses, Used: r.Used, Uses: r.Uses, By: r.By,
 	}
 }
 

@@ -132,6 +132,7 @@ var errorKinds = []struct {
 	{sandbox.ErrNotSupported, "not-supported", http.StatusNotImplemented, "see what this machine can do with: consentry doctor"},
 	{consent.ErrNoSuchRequest, "not-found", statusNotFound, "see what waits with: consentry requests"},
 	{consent.ErrStaleNonce, "stale", statusConflict, "look at the request again with: consentry requests"},
+	{consent.ErrTooEarly, "early", statusConflict, "read the question, then answer"},
 	{consent.ErrBadAnswer, "invalid", statusBadRequest, ""},
 	{consent.ErrBadRule, "invalid", statusBadRequest, ""},
 	{consent.ErrDamaged, "damaged", http.StatusServiceUnavailable, hintDamaged},

@@ -165,7 +165,7 @@ func (s *stream) showPrompts(ctx context.Context, engine *consent.Engine, run st
 	changes, stop := engine.Watch()
 	defer stop()
 	for _, p := range engine.Pending() {
-		if p.Request.Run == run && p.Live {
+		if p.Request.Run == run && p.Live && !p.Queued {
 			s.json(api.FramePrompt, promptToAPI(p)) //nolint:errcheck // the reader notices
 		}
 	}

@@ -20,8 +20,10 @@ const lateOnce = 10 * time.Minute
 // rule from now on, and a one-time yes counts for the next identical request
 // within ten minutes.
 //
-// The error wraps ErrNoSuchRequest, ErrStaleNonce or ErrBadAnswer where the
-// answer is at fault.
+// A question that stands for several targets is answered for all of them.
+//
+// The error wraps ErrNoSuchRequest, ErrStaleNonce, ErrTooEarly or ErrBadAnswer
+// where the answer is at fault.
 func (e *Engine) Answer(ctx context.Context, a Answer) error {
 	if err := e.ready(ctx); err != nil {
 		return err
@@ -52,6 +54,7 @@ func (e *Engine) Answer(ctx context.Context, a Answer) error {
 type outcome struct {
 	answer Answer
 	rules  []Rule
+	wide   bool   // one target of the answer's own covers all that was asked for
 	given  string // data: the fields, if they are fewer than were asked for
 	op     op
 }
@@ -63,28 +66,47 @@ func (e *Engine) weigh(a Answer) (*pending, outcome, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	p := e.byID[a.Request]
-	if p == nil || !p.ready || p.tooOld(now) {
+	switch {
+	case p == nil, p.tooOld(now):
 		return nil, outcome{}, fmt.Errorf("%w: %.40q", ErrNoSuchRequest, a.Request)
-	}
-	if subtle.ConstantTimeCompare([]byte(a.Nonce), []byte(p.prompt.Nonce)) != 1 {
+	case subtle.ConstantTimeCompare([]byte(a.Nonce), []byte(p.prompt.Nonce)) != 1, !p.ready:
 		return nil, outcome{}, ErrStaleNonce
+	case p.tooEarly(a, now):
+		return nil, outcome{}, ErrTooEarly
 	}
 	a.By = CleanText(a.By)
 	o := outcome{answer: a}
 	if err := o.plan(p, now); err != nil {
 		return nil, outcome{}, fmt.Errorf("%w: %w", ErrBadAnswer, err)
 	}
-	l := p.prompt.Request.line("answer", now)
-	l.Verdict, l.Source, l.Request, l.By = a.Verdict.String(), string(a.Lifetime), p.prompt.ID, a.By
-	if len(o.rules) > 0 {
-		l.Rule, l.Target = o.rules[0].ID, o.rules[0].Target
-	}
-	if p.prompt.Count > 1 {
-		l.Reason = fmt.Sprintf("for %d requests", p.prompt.Count)
-	}
-	o.op = op{lines: []Line{l}, drop: []string{p.prompt.ID}}
+	o.op = op{lines: o.lines(p, now), drop: []string{p.prompt.ID}}
 	p.busy = make(chan struct{})
 	return p, o, nil
+}
+
+// lines are what the ledger says of the answer: one for each target.
+func (o *outcome) lines(p *pending, now time.Time) []Line {
+	targets := p.targets()
+	if o.wide {
+		targets = []string{o.rules[0].Target}
+	}
+	var lines []Line
+	for _, target := range targets {
+		l := p.prompt.Request.line("answer", now)
+		l.Target, l.Request, l.By = target, p.prompt.ID, o.answer.By
+		l.Verdict, l.Source = o.answer.Verdict.String(), string(o.answer.Lifetime)
+		for _, rule := range o.rules {
+			if rule.Verdict == o.answer.Verdict && (rule.Target == target || o.given != "") {
+				l.Rule, l.Kind, l.Target = rule.ID, string(rule.Kind), rule.Target
+				break
+			}
+		}
+		if p.prompt.Count > len(targets) {
+			l.Reason = fmt.Sprintf("for %d requests", p.prompt.Count)
+		}
+		lines = append(lines, l)
+	}
+	return lines
 }
 
 // plan works out the rules.
@@ -93,16 +115,23 @@ func (o *outcome) plan(p *pending, now time.Time) error {
 	if a.Verdict > Allow {
 		return fmt.Errorf("verdict %d is not known", a.Verdict)
 	}
-	target, err := answerTarget(a, r)
+	targets, err := answerTargets(a, p)
 	if err != nil {
 		return err
 	}
-	if target, o.given, err = answerFields(a, r, target); err != nil {
+	if o.given, err = answerFields(a, r); err != nil {
 		return err
 	}
+	if o.given != "" {
+		targets = []string{o.given}
+	}
+	o.wide = (a.Target != "" || a.Everything) && a.Lifetime != Once
 	base := Rule{
-		App: r.App.ID(), AppName: r.App.Name, Kind: r.Kind, Target: target,
+		App: r.App.ID(), AppName: r.App.Name, Kind: r.Kind,
 		Verdict: a.Verdict, Lifetime: a.Lifetime, Since: now, By: a.By,
+	}
+	if a.Everything {
+		base.Kind = AnyKind
 	}
 	switch a.Lifetime {
 	case Once:
@@ -113,16 +142,16 @@ func (o *outcome) plan(p *pending, now time.Time) error {
 		}
 		for run := range p.runs {
 			base.Run = run
-			o.add(base)
+			o.add(base, targets)
 		}
 	case Timed:
 		if a.For <= 0 || a.For > maxTime {
 			return fmt.Errorf("time %s is not between 0 and a year", a.For)
 		}
 		base.Expires = now.Add(a.For)
-		o.add(base)
+		o.add(base, targets)
 	case Always:
-		o.add(base)
+		o.add(base, targets)
 	default:
 		return fmt.Errorf("lifetime %.20q is not known", a.Lifetime)
 	}
@@ -131,70 +160,99 @@ func (o *outcome) plan(p *pending, now time.Time) error {
 	return err
 }
 
-func (o *outcome) add(r Rule) {
-	r.ID = newRuleID()
-	o.rules = append(o.rules, r)
+// add makes a rule for each target.
+func (o *outcome) add(r Rule, targets []string) {
+	for _, target := range targets {
+		r.ID, r.Target = newRuleID(), target
+		o.rules = append(o.rules, r)
+	}
 }
 
-// planOnce makes no rule, but for a request that nobody waits for any more: the
-// yes is then kept for the next try.
+// planOnce makes no rule, but for what nobody waits for any more: the yes is
+// then kept for the next try of exactly that.
 func (o *outcome) planOnce(p *pending, base Rule) error {
-	if base.Verdict == Deny || len(p.waiters) > 0 {
+	if base.Verdict == Deny {
 		return nil
 	}
-	if o.given != "" {
+	waited := map[string]bool{}
+	for w := range p.waiters {
+		waited[w.target] = true
+	}
+	if o.given != "" && len(waited) == 0 {
 		return fmt.Errorf("the app does not wait any more: give the fields for a time, or always")
 	}
-	base.ID = p.prompt.ID
-	base.Target = p.prompt.Request.Target
 	base.Expires = base.Since.Add(lateOnce)
-	o.rules = append(o.rules, base)
+	for i, target := range p.targets() {
+		if waited[target] {
+			continue
+		}
+		base.ID, base.Target = creditID(p.prompt.ID, i), target
+		o.rules = append(o.rules, base)
+	}
 	return nil
 }
 
-// answerTarget is what the answer is about: the request's target, or a wider one.
-func answerTarget(a Answer, r Request) (string, error) {
-	if a.Target == "" {
-		return r.Target, nil
-	}
-	target, err := CanonicalRule(r.Kind, a.Target)
-	if err != nil {
-		return "", err
-	}
-	probe := Rule{ID: "probe", App: r.App.ID(), Kind: r.Kind, Target: target, Verdict: Allow, Lifetime: Always}
-	g, err := NewGrants([]Rule{probe})
-	if err != nil {
-		return "", err
-	}
-	if d, ok := g.Lookup(r, time.Time{}); !ok || d.Rule != probe.ID {
-		return "", fmt.Errorf("%s does not contain what was asked for, %s", target, r.Target)
-	}
-	return target, nil
+// creditID is the id of a late one-time yes; requestOf is that of its request.
+func creditID(request string, i int) string { return fmt.Sprintf("%s-%d", request, i) }
+
+func requestOf(credit string) string {
+	request, _, _ := strings.Cut(credit, "-")
+	return request
 }
 
-// answerFields narrows a yes about data to the fields the user gives. given is
-// "" if that is all that was asked for.
-func answerFields(a Answer, r Request, target string) (narrowed, given string, err error) {
+// answerTargets is what the answer is about: all that was asked for, or one
+// target that is wider.
+func answerTargets(a Answer, p *pending) ([]string, error) {
+	switch {
+	case a.Everything && (a.Verdict != Deny || a.Lifetime == Once || a.Target != ""):
+		return nil, fmt.Errorf("an answer about everything is a no that lasts")
+	case a.Everything:
+		return []string{"*"}, nil
+	case a.Target == "":
+		return p.targets(), nil
+	}
+	r := p.prompt.Request
+	wide, err := CanonicalRule(r.Kind, a.Target)
+	if err != nil {
+		return nil, err
+	}
+	probe := Rule{ID: "probe", App: r.App.ID(), Kind: r.Kind, Target: wide, Verdict: Allow, Lifetime: Always}
+	g, err := NewGrants([]Rule{probe})
+	if err != nil {
+		return nil, err
+	}
+	for _, target := range p.targets() {
+		r.Target = target
+		if d, ok := g.Lookup(r, time.Time{}); !ok || d.Rule != probe.ID {
+			return nil, fmt.Errorf("%s does not contain what was asked for, %s", wide, target)
+		}
+	}
+	return []string{wide}, nil
+}
+
+// answerFields narrows a yes about data to the fields the user gives; "" if
+// that is all that was asked for.
+func answerFields(a Answer, r Request) (given string, err error) {
 	if len(a.Fields) == 0 {
-		return target, "", nil
+		return "", nil
 	}
 	if !r.Kind.IsData() || a.Verdict != Allow || a.Target != "" {
-		return "", "", fmt.Errorf("fields belong to a yes about data")
+		return "", fmt.Errorf("fields belong to a yes about data")
 	}
 	given, err = canonicalFields(strings.Join(a.Fields, ","))
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
 	asked := strings.Split(r.Target, ",")
 	for field := range strings.SplitSeq(given, ",") {
 		if !slices.Contains(asked, field) {
-			return "", "", fmt.Errorf("field %s was not asked for", field)
+			return "", fmt.Errorf("field %s was not asked for", field)
 		}
 	}
 	if given == r.Target {
-		return target, "", nil
+		return "", nil
 	}
-	return given, given, nil
+	return given, nil
 }
 
 // withhold adds the no about the fields that were left out of a yes that lasts.
@@ -205,34 +263,37 @@ func (o *outcome) withhold(r Request) {
 	given := strings.Split(o.given, ",")
 	rest := slices.DeleteFunc(strings.Split(r.Target, ","), func(f string) bool { return slices.Contains(given, f) })
 	for _, rule := range slices.Clone(o.rules) {
-		rule.Verdict, rule.Target = Deny, strings.Join(rest, ",")
-		o.add(rule)
+		rule.Verdict = Deny
+		o.add(rule, []string{strings.Join(rest, ",")})
 	}
 }
 
 // settle releases who waits and takes the request out of the inbox. mu is held.
 func (e *Engine) settle(p *pending, o outcome) {
+	now := e.clock.time()
 	id := p.prompt.ID
 	p.release(func(w *waiter) Decision {
-		d := Decision{Verdict: o.answer.Verdict, Source: FromAnswer, Request: id, Rule: o.ruleFor(w.run)}
+		d := Decision{Verdict: o.answer.Verdict, Source: FromAnswer, Request: id, Rule: o.ruleFor(w)}
 		if o.given != "" { // not all that was asked for: no as a whole, see Decision.Given
 			d.Verdict, d.Given = Deny, o.given
 		}
 		return d
 	})
 	if o.answer.Verdict == Deny && o.answer.Lifetime == Once {
-		e.dismissed(p, e.clock.time())
+		e.dismissed(p, now)
+		e.remember(p, now)
 	} else {
-		e.endPauses(p.key.app)
+		e.endPauses(p.app)
 	}
-	p.prompt.Live = false
+	p.seen = true // so that remove says that it is settled
 	e.remove(p)
-	e.emit(Change{Settled: p.copy()})
+	e.next(p.app)
 }
 
-func (o *outcome) ruleFor(run string) string {
+// ruleFor is the rule that decided for a waiter, if one did.
+func (o *outcome) ruleFor(w *waiter) string {
 	for _, r := range o.rules {
-		if r.Lifetime != Once && (r.Run == "" || r.Run == run) {
+		if r.Lifetime != Once && (r.Run == "" || r.Run == w.run) && (o.wide || o.given != "" || r.Target == w.target) {
 			return r.ID
 		}
 	}

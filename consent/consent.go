@@ -97,5 +97,7 @@ type Answer struct {
 	// is the request's own target.
 	Target string   `json:"target,omitempty"`
 	Fields []string `json:"fields,omitempty"` // data: the fields given
-	By     string   `json:"by"`               // "terminal", "cli", "api", "notification", "tray"
+	// Everything, with a no that lasts, is about all that no rule allows the app.
+	Everything bool   `json:"everything,omitempty"`
+	By         string `json:"by"` // "terminal", "cli", "api", "notification", "tray"
 }

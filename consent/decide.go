@@ -2,6 +2,7 @@ package consent
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,7 +26,7 @@ type Ask struct {
 //	    │
 //	learning? ─▶ written down, deny
 //	    │
-//	no-input? ─▶ deny             flood, pause? ─▶ deny
+//	denied a moment ago? ─▶ deny  no-input? ─▶ deny   flood, pause? ─▶ deny
 //	    │
 //	"ask" line and inbox on disk ─▶ prompt ─▶ answer │ hold over │ ctx ended
 func (e *Engine) Decide(ctx context.Context, r Request, ask Ask) Decision {
@@ -50,14 +51,14 @@ func (e *Engine) Decide(ctx context.Context, r Request, ask Ask) Decision {
 	}
 	switch {
 	case out.credit != nil:
-		return e.spend(clean, *out.credit)
+		return e.spend(ctx, clean, ask, *out.credit)
 	case out.waiter == nil && out.decision.Verdict == Allow:
 		return out.decision
 	case out.waiter == nil:
 		return e.refuse(clean, out.decision)
 	}
 	if out.waiter.opens {
-		e.open(out.waiter.p)
+		e.open(out.waiter)
 	}
 	return e.await(ctx, out.waiter, hold)
 }
@@ -122,6 +123,9 @@ func (e *Engine) join(r Request, ask Ask) joined {
 			return joined{credit: &credit}
 		}
 	}
+	if d, said := e.echoed(r, now); said {
+		return joined{decision: d}
+	}
 	if ask.NoInput {
 		return joined{decision: Decision{Source: FromNoInput, Detail: grantCommand(r)}}
 	}
@@ -149,27 +153,26 @@ func shellWord(text string) string {
 }
 
 // spend uses up a late one-time yes: gone from disk before the app is released.
-func (e *Engine) spend(r Request, credit Rule) Decision {
+func (e *Engine) spend(ctx context.Context, r Request, ask Ask, credit Rule) Decision {
 	now := e.clock.time()
 	l := r.line("answer", now)
-	l.Verdict, l.Source, l.Request, l.By = Allow.String(), string(Once), credit.ID, credit.By
+	l.Verdict, l.Source, l.Request, l.By = Allow.String(), string(Once), requestOf(credit.ID), credit.By
 	l.Reason = "the answer given late counts now"
-	e.ruleMu.Lock()
-	defer e.ruleMu.Unlock()
-	e.mu.Lock()
-	there := false
-	for _, rule := range e.rules {
-		there = there || rule.ID == credit.ID
-	}
-	e.mu.Unlock()
-	if !there { // taken back in the meantime
-		return e.refuse(r, Decision{Source: FromHold, Detail: "the late answer was taken back"})
-	}
 	spent := func(rule Rule) bool { return rule.ID == credit.ID }
-	if err := e.change(spent, nil, &op{lines: []Line{l}}); err != nil {
+	e.ruleMu.Lock()
+	e.mu.Lock()
+	there := slices.ContainsFunc(e.rules, spent)
+	e.mu.Unlock()
+	if !there { // taken back, or spent by another call, in the meantime
+		e.ruleMu.Unlock()
+		return e.Decide(ctx, r, ask)
+	}
+	err := e.change(spent, nil, &op{lines: []Line{l}})
+	e.ruleMu.Unlock()
+	if err != nil {
 		return e.refuse(r, refusal(err.Error()))
 	}
-	return Decision{Verdict: Allow, Source: FromAnswer, Request: credit.ID}
+	return Decision{Verdict: Allow, Source: FromAnswer, Request: requestOf(credit.ID)}
 }
 
 // await waits for the end of the request. While an answer is being written the
@@ -201,10 +204,11 @@ func (e *Engine) await(ctx context.Context, w *waiter, hold time.Duration) Decis
 	default:
 	}
 	d := Decision{Source: FromHold, Request: w.p.prompt.ID, Detail: detail}
-	e.detach(w)
 	l := w.p.prompt.Request.line("hold", e.clock.time())
+	e.detach(w)
 	e.mu.Unlock()
-	l.Run, l.Verdict, l.Source, l.Request, l.Reason = w.run, Deny.String(), string(FromHold), d.Request, detail
+	l.Run, l.Target = w.run, w.target
+	l.Verdict, l.Source, l.Request, l.Reason = Deny.String(), string(FromHold), d.Request, detail
 	e.store.queue(op{lines: []Line{l}})
 	return d
 }

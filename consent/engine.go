@@ -18,6 +18,9 @@ type Config struct {
 	Now  func() time.Time // nil: time.Now
 	Log  *slog.Logger     // nil: none
 	Hold time.Duration    // how long a request waits for an answer; 0: 60 s
+	// Unused is how long a yes for always lasts that is not used; 0: 90 days,
+	// negative: for ever.
+	Unused time.Duration
 	// Keychain has the store's key; nil: files beside the store.
 	Keychain Keychain
 
@@ -55,6 +58,8 @@ type Engine struct {
 	uses     map[string]usage    // by rule
 	byID     map[string]*pending // requests that wait, and the inbox
 	byApp    map[app.ID]map[askKey]*pending
+	shown    map[app.ID]*pending // the one question of each app that is before the user
+	echoes   map[echoKey]echo
 	traffic  map[app.ID]*traffic
 	pauses   map[runKey]*pause
 	lessons  lessons // of runs with Ask.Learn
@@ -86,6 +91,9 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Keychain == nil {
 		cfg.Keychain = Files(cfg.Dir)
 	}
+	if cfg.Unused == 0 {
+		cfg.Unused = defaultUnused
+	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open consent store: %w", err)
 	}
@@ -96,6 +104,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		cfg: cfg, log: cfg.Log, stop: make(chan struct{}), poke: make(chan struct{}, 1),
 		credits: map[askKey]Rule{}, uses: map[string]usage{},
 		byID: map[string]*pending{}, byApp: map[app.ID]map[askKey]*pending{},
+		shown: map[app.ID]*pending{}, echoes: map[echoKey]echo{},
 		traffic: map[app.ID]*traffic{}, pauses: map[runKey]*pause{}, watchers: map[*watcher]struct{}{},
 	}
 	if err := e.start(ctx); err != nil {
@@ -135,7 +144,7 @@ func (e *Engine) adopt(st *store, found state) error {
 	for _, r := range found.rules {
 		e.uses[r.ID] = usage{r.ID, toNano(r.Used), r.Uses}
 	}
-	e.rules = found.rules
+	e.rules = e.stamped(found.rules)
 	e.ruleMu.Lock()
 	defer e.ruleMu.Unlock()
 	gone := func(r Rule) bool { return r.Lifetime == Run || e.expired(r) }
@@ -147,17 +156,15 @@ func (e *Engine) adopt(st *store, found state) error {
 	return nil
 }
 
-func (e *Engine) expired(r Rule) bool {
-	return !r.Expires.IsZero() && !e.clock.time().Before(r.Expires)
-}
+func (e *Engine) expired(r Rule) bool { return r.over(e.clock.time()) }
 
-// keepTime ends timed rules when their time is over, so that open flows are
-// cut, and saves the high-water time now and then while it matters.
+// keepTime ends rules when their time is over, so that open flows are cut, and
+// saves the high-water time now and then while it matters.
 func (e *Engine) keepTime() {
 	for {
 		var alarm <-chan time.Time
-		if wait, ok := e.nextExpiry(); ok {
-			alarm = time.After(min(max(wait, time.Millisecond), highEvery))
+		if wait, ends := e.nextEnd(); ends {
+			alarm = time.After(max(wait, time.Millisecond))
 		}
 		select {
 		case <-e.stop:
@@ -169,28 +176,54 @@ func (e *Engine) keepTime() {
 	}
 }
 
-// saveTime removes what has expired; with timed rules left it saves the time.
+// saveTime removes what is over; with timed rules left it saves the time.
 func (e *Engine) saveTime() {
 	e.ruleMu.Lock()
 	defer e.ruleMu.Unlock()
-	if _, timed := e.nextExpiry(); !timed {
-		return
+	var err error
+	switch timed, over, renewed := e.times(); {
+	case timed, over:
+		err = e.changeAlways(none, nil, nil)
+	case renewed:
+		err = e.use(nil, nil, nil)
 	}
-	if err := e.changeAlways(none, nil, nil); err != nil {
+	if err != nil {
 		e.log.Error("consent: the time cannot be saved", "err", err)
 	}
 }
 
-func (e *Engine) nextExpiry() (wait time.Duration, timed bool) {
+// nextEnd is how long it is until the times of the rules are looked at again.
+func (e *Engine) nextEnd() (wait time.Duration, ends bool) {
 	now := e.clock.time()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, r := range e.rules {
-		if left := r.Expires.Sub(now); !r.Expires.IsZero() && (!timed || left < wait) {
-			wait, timed = left, true
+	for i := range e.rules {
+		end, most := e.rules[i].ends(), lapseEvery
+		if end.IsZero() {
+			continue
+		}
+		if !e.rules[i].Expires.IsZero() {
+			most = highEvery
+		}
+		if left := min(end.Sub(now), most); !ends || left < wait {
+			wait, ends = left, true
 		}
 	}
-	return wait, timed
+	return wait, ends
+}
+
+// times says what there is to do: a timed rule runs, a rule is over, a rule was
+// used since its end was worked out.
+func (e *Engine) times() (timed, over, renewed bool) {
+	now := e.clock.time()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i, r := range e.stamped(e.rules) {
+		timed = timed || !r.Expires.IsZero()
+		over = over || r.over(now)
+		renewed = renewed || r.Lapses.Sub(e.rules[i].Lapses) >= lapseEvery
+	}
+	return timed, over, renewed
 }
 
 // Close denies what still waits, writes what is queued and closes the store.

@@ -52,7 +52,7 @@ func asked(t *testing.T, e *Engine, r Request, v Verdict, l Lifetime) Decision {
 	got := make(chan Decision, 1)
 	go func() { got <- e.Decide(context.Background(), r, Ask{Hold: 10 * time.Second}) }()
 	p := pendingPrompt(t, e, r.Target)
-	a := Answer{Request: p.ID, Nonce: p.Nonce, Verdict: v, Lifetime: l, By: "test"}
+	a := Answer{Request: p.ID, Nonce: p.Nonce, Verdict: v, Lifetime: l, By: "cli"}
 	if l == Timed {
 		a.For = time.Hour
 	}
@@ -88,7 +88,7 @@ func TestAnswersLastAsLongAsTheySay(t *testing.T) {
 			if c.rule && (again.Verdict != c.verdict || again.Source != FromRule) {
 				t.Errorf("next time: %+v", again)
 			}
-			if !c.rule && (again.Verdict != Deny || again.Source != FromNoInput) {
+			if !c.rule && (again.Verdict != Deny || c.verdict == Allow && again.Source != FromNoInput) {
 				t.Errorf("next time it must be asked: %+v", again)
 			}
 			if d := silent(e, asking("tcp/other.example.com:443")); d.Verdict != Deny {
@@ -114,7 +114,7 @@ func TestNoAnswerIsNoAndWritesNothing(t *testing.T) {
 	if p.Live {
 		t.Error("the prompt is said to be live")
 	}
-	if err := e.Answer(t.Context(), Answer{Request: p.ID, Nonce: p.Nonce, Verdict: Allow, Lifetime: Always, By: "test"}); err != nil {
+	if err := e.Answer(t.Context(), Answer{Request: p.ID, Nonce: p.Nonce, Verdict: Allow, Lifetime: Always, By: "cli"}); err != nil {
 		t.Fatal(err)
 	}
 	if d := silent(e, asking(target)); d.Verdict != Allow {
@@ -143,7 +143,7 @@ func TestForgedAnswersAreRefused(t *testing.T) {
 	got := make(chan Decision, 1)
 	go func() { got <- e.Decide(context.Background(), asking(target), Ask{Hold: 500 * time.Millisecond}) }()
 	p := pendingPrompt(t, e, target)
-	yes := Answer{Request: p.ID, Nonce: p.Nonce, Verdict: Allow, Lifetime: Always, By: "test"}
+	yes := Answer{Request: p.ID, Nonce: p.Nonce, Verdict: Allow, Lifetime: Always, By: "cli"}
 	for name, c := range map[string]struct {
 		change func(*Answer)
 		is     error
@@ -311,7 +311,7 @@ func TestManyAppsAtOnce(t *testing.T) {
 				continue
 			}
 			opened++
-			if err := e.Answer(t.Context(), Answer{Request: c.Opened.ID, Nonce: c.Opened.Nonce, Verdict: Allow, Lifetime: Always, By: "test"}); err != nil {
+			if err := e.Answer(t.Context(), Answer{Request: c.Opened.ID, Nonce: c.Opened.Nonce, Verdict: Allow, Lifetime: Always, By: "cli"}); err != nil {
 				t.Error(err)
 			}
 		case <-all:

@@ -8,6 +8,8 @@ var (
 	ErrNoSuchRequest = errors.New("no such request waits for an answer")
 	// ErrStaleNonce: the answer was given to an earlier showing of the request.
 	ErrStaleNonce = errors.New("the answer belongs to an earlier prompt; look at the request again")
+	// ErrTooEarly: a button was pressed before the question could be read.
+	ErrTooEarly = errors.New("the question takes no answer in the first second after it is shown")
 	// ErrBadAnswer: the answer is not one that this request can have.
 	ErrBadAnswer = errors.New("not an answer to this request")
 	// ErrBadRule: the rule cannot be given.

@@ -74,13 +74,16 @@ func (e *Engine) flood(r Request, now time.Time) (Decision, bool) {
 		return no("asking is paused until %s, after %d dismissals", p.until.Local().Format("15:04"), dismissals)
 	}
 	live, waiting := 0, 0
-	for _, p := range e.byApp[id] {
-		if len(p.waiters) > 0 {
+	for key, p := range e.byApp[id] {
+		if len(p.waiters) > 0 && key.target == p.prompt.Request.Target {
 			live++
 			waiting += len(p.waiters)
 		}
 	}
 	p := e.find(r.key())
+	if p == nil {
+		p = e.siteMate(r, now)
+	}
 	if waiting >= maxWaiting || live >= maxLive && (p == nil || len(p.waiters) == 0) {
 		return no("%d questions of this app wait already", live)
 	}
@@ -119,7 +122,7 @@ func (e *Engine) worthALine(l *Line, now time.Time) bool {
 // dismissed counts a one-time no. mu is held.
 func (e *Engine) dismissed(p *pending, now time.Time) {
 	for run := range p.runs {
-		key := runKey{p.key.app, run}
+		key := runKey{p.app, run}
 		s := e.pauses[key]
 		if s == nil || now.Sub(s.first) > dismissalsSpan {
 			s = &pause{first: now}

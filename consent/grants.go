@@ -24,6 +24,7 @@ type Rule struct {
 	Lifetime Lifetime
 	Expires  time.Time // zero: never
 	Since    time.Time
+	Lapses   time.Time // when it ends if it is not used before; zero: never
 	Used     time.Time // last use; zero: never used
 	Uses     int64
 	By       string // who answered: "terminal", "cli", …
@@ -36,7 +37,8 @@ type Rule struct {
 // path, or field) counts first: an exact name before "*.a.b" before "*.b"
 // before "*"; an address before a longer prefix before a shorter one; a path
 // before the folders above it. Then the ports: one, then the narrower range.
-// Then the protocol: one before both. Between equals a no beats a yes.
+// Then the protocol: one before both. Between equals a no beats a yes. A no to
+// everything (AnyKind) comes last.
 type Grants struct {
 	apps map[string]map[Kind]*shelf // by app.ID
 }
@@ -93,13 +95,13 @@ func (g *Grants) add(rule *Rule) error {
 		return errors.New("only a rule for a time expires")
 	case rule.Verdict > Allow:
 		return errors.New("verdict is not known")
+	case rule.Kind == AnyKind && rule.Verdict != Deny:
+		return errAllowsAll
 	case rule.Lifetime != Run && rule.Lifetime != Timed && rule.Lifetime != Always:
 		return fmt.Errorf("lifetime %q makes no rule", rule.Lifetime)
 	}
 	entry := grant{rule: rule, run: rule.Run, lo: s.lo, hi: s.hi, proto: s.proto, fields: len(s.keys)}
-	if !rule.Expires.IsZero() {
-		entry.expires = rule.Expires.UnixNano()
-	}
+	entry.expires = toNano(rule.ends())
 	g.shelf(rule.App, rule.Kind).put(s, entry)
 	return nil
 }
@@ -190,17 +192,33 @@ func (g *Grants) Lookup(r Request, now time.Time) (Decision, bool) {
 		return refusal(metadataNever), true
 	}
 	var buf [256]byte // an ID longer than this costs an allocation
-	s := g.apps[string(appendID(buf[:0], r.App))][r.Kind]
-	if s == nil {
+	kinds := g.apps[string(appendID(buf[:0], r.App))]
+	if kinds == nil {
 		return Decision{}, false
 	}
-	if f == dataForm {
-		return s.fields(w.text, r.Run, now.UnixNano())
+	at := now.UnixNano()
+	rest := kinds[AnyKind].everything(r.Run, at)
+	s := kinds[r.Kind]
+	if s != nil && f == dataForm {
+		return s.fields(w.text, rest, r.Run, at)
 	}
-	if hit := s.find(r.Kind, w, r.Run, now.UnixNano()); hit != nil {
-		return hit.decision(), true
+	if s != nil {
+		if hit := s.find(r.Kind, w, r.Run, at); hit != nil {
+			return hit.decision(), true
+		}
+	}
+	if rest != nil {
+		return rest.decision(), true
 	}
 	return Decision{}, false
+}
+
+// everything is the rule about all that no other decides, or nil.
+func (s *shelf) everything(run string, now int64) *grant {
+	if s == nil {
+		return nil
+	}
+	return match(s.text["*"], want{}, run, now)
 }
 
 // appendID writes app.App.ID without taking memory.
@@ -306,15 +324,18 @@ func (g *grant) covers(w want, run string, now int64) bool {
 }
 
 // fields decides about each field by itself. One denied field denies the
-// request, and Given says which ones were allowed; one that no rule covers
-// leaves it open.
-func (s *shelf) fields(text, run string, now int64) (Decision, bool) {
+// request, and Given says which ones were allowed; one that no rule covers, not
+// even rest, leaves it open.
+func (s *shelf) fields(text string, rest *grant, run string, now int64) (Decision, bool) {
 	var allowed, denied *grant
 	open := false
-	for rest := text; rest != ""; {
+	for list := text; list != ""; {
 		var field string
-		field, rest, _ = strings.Cut(rest, ",")
+		field, list, _ = strings.Cut(list, ",")
 		hit := s.field(field, run, now)
+		if hit == nil {
+			hit = rest
+		}
 		switch {
 		case hit == nil:
 			open = true
@@ -331,7 +352,7 @@ func (s *shelf) fields(text, run string, now int64) (Decision, bool) {
 			d.Given = s.given(text, run, now)
 		}
 		return d, true
-	case open || allowed == nil:
+	case open:
 		return Decision{}, false
 	}
 	return allowed.decision(), true

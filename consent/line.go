@@ -15,7 +15,8 @@ import (
 // Its events: "ask" (a question was put), "hold" (nobody answered in time),
 // "deny" (a request was refused without a question; the same one is written
 // once a minute), "answer", "allow" (a rule given without a prompt), "use"
-// (with bytes), "revoke", and those of Note.
+// (with bytes), "revoke", "lapse" (a yes that nobody used for long), and those
+// of Note.
 type Line struct {
 	Seq     uint64    `json:"seq"`
 	Time    time.Time `json:"time"`

@@ -21,36 +21,49 @@ var (
 //	                             ▲                                   │
 //	                             └────── asked again, new nonce ─────┘
 //	answered, covered by a new rule, too old, inbox full ──▶ removed
+//
+// Of an app's live ones one is shown; the others are queued (queue.go).
 type pending struct {
 	prompt  Prompt
-	key     askKey
+	app     app.ID
+	site    string
 	waiters map[*waiter]struct{}
 	runs    map[string]bool // that have asked and still run
 	ready   bool            // on disk: may be shown and answered
+	seen    bool            // Opened was emitted, and Settled not yet
+	version int             // of what it asks for: only the latest on disk makes it ready
 	busy    chan struct{}   // not nil while an answer is being saved; closed after
 }
 
 // waiter is one call of Decide.
 type waiter struct {
-	p     *pending
-	run   string
-	opens bool          // this one puts the question
-	out   chan Decision // holds one
+	p      *pending
+	run    string
+	target string
+	opens  bool          // this one puts the question
+	out    chan Decision // holds one
 }
 
-// attach has r wait at the prompt for the same thing, or at a new one. mu is held.
+// attach has r wait at the prompt for the same thing, at one for the same site
+// that is being put right now, or at a new one. mu is held.
 func (e *Engine) attach(r Request, now time.Time) *waiter {
 	p := e.find(r.key())
 	opens := p == nil || p.ready && len(p.waiters) == 0 && p.busy == nil
 	if p == nil {
-		p = e.newPending(r, now)
-	}
-	if opens { // the first, or again after nobody waited any more
-		p.ready = false
+		if p = e.siteMate(r, now); p != nil {
+			e.widen(p, r)
+		} else {
+			p = e.newPending(r, now)
+		}
+	} else if opens { // again, after nobody waited any more
 		p.prompt.Nonce = newNonce()
 		p.prompt.Asked = now
 	}
-	w := &waiter{p: p, run: r.Run, opens: opens, out: make(chan Decision, 1)}
+	if opens {
+		p.ready = false
+		p.version++
+	}
+	w := &waiter{p: p, run: r.Run, target: r.Target, opens: opens, out: make(chan Decision, 1)}
 	p.waiters[w] = struct{}{}
 	p.runs[r.Run] = true
 	p.prompt.Live = true
@@ -59,24 +72,32 @@ func (e *Engine) attach(r Request, now time.Time) *waiter {
 }
 
 func (e *Engine) newPending(r Request, now time.Time) *pending {
+	p := e.pendingOf(Prompt{ID: e.newRequestID(), Nonce: newNonce(), Asked: now, Request: r})
+	e.keep(p)
+	return p
+}
+
+func (e *Engine) pendingOf(prompt Prompt) *pending {
 	p := &pending{
-		prompt:  Prompt{ID: e.newRequestID(), Asked: now, Request: r},
-		key:     r.key(),
+		prompt:  prompt,
+		app:     prompt.Request.App.ID(),
+		site:    site(prompt.Request),
 		waiters: map[*waiter]struct{}{},
 		runs:    map[string]bool{},
 	}
 	p.prompt.describe()
-	e.keep(p)
 	return p
 }
 
 // keep and find: mu is held.
 func (e *Engine) keep(p *pending) {
 	e.byID[p.prompt.ID] = p
-	if e.byApp[p.key.app] == nil {
-		e.byApp[p.key.app] = map[askKey]*pending{}
+	if e.byApp[p.app] == nil {
+		e.byApp[p.app] = map[askKey]*pending{}
 	}
-	e.byApp[p.key.app][p.key] = p
+	for _, target := range p.targets() {
+		e.byApp[p.app][askKey{p.app, p.prompt.Request.Kind, target}] = p
+	}
 }
 
 func (e *Engine) find(key askKey) *pending { return e.byApp[key.app][key] }
@@ -89,33 +110,33 @@ func (e *Engine) newRequestID() string {
 	}
 }
 
-// open puts the question: first on disk, then before the user.
-func (e *Engine) open(p *pending) {
+// open puts the question that w was the first to ask: first on disk, then
+// before the user.
+func (e *Engine) open(w *waiter) {
+	p := w.p
 	e.mu.Lock()
-	r, id, count, asked := p.prompt.Request, p.prompt.ID, p.prompt.Count, p.prompt.Asked
+	id, version := p.prompt.ID, p.version
+	body := promptBody{Asked: p.prompt.Asked, Count: p.prompt.Count, Request: p.prompt.Request, Also: p.prompt.Also}
+	l := p.prompt.Request.line("ask", e.clock.time())
+	l.Target, l.Run, l.Request, l.Reason = w.target, w.run, id, p.prompt.Reason
 	e.mu.Unlock()
-	l := r.line("ask", asked)
-	l.Request, l.Reason = id, r.Reason
-	err := e.store.commit(op{
-		lines: []Line{l},
-		put:   &storedPrompt{id, promptBody{Asked: asked, Count: count, Request: r}},
-		drop:  e.crowdedOut(p),
-	})
+	err := e.store.commit(op{lines: []Line{l}, put: &storedPrompt{id, body}, drop: e.crowdedOut(p)})
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.byID[id] != p { // decided by a new rule meanwhile
+	switch {
+	case e.byID[id] != p: // decided by a new rule meanwhile
 		e.dropLater([]string{id})
-		return
-	}
-	if err != nil {
+	case err != nil:
 		d := refusal("the question cannot be written down: " + err.Error())
 		p.release(func(*waiter) Decision { return d })
 		e.remove(p)
-		return
-	}
-	p.ready = true
-	if len(p.waiters) > 0 && !e.closed {
-		e.emit(Change{Opened: p.copy()})
+		e.next(p.app)
+	case version != p.version: // it asks for more by now, and is put again
+	default:
+		p.ready = true
+		if len(p.waiters) > 0 && !e.closed {
+			e.present(p, e.clock.time())
+		}
 	}
 }
 
@@ -130,10 +151,13 @@ func (p *pending) release(decide func(*waiter) Decision) {
 // remove forgets the request. mu is held.
 func (e *Engine) remove(p *pending) {
 	delete(e.byID, p.prompt.ID)
-	delete(e.byApp[p.key.app], p.key)
-	if len(e.byApp[p.key.app]) == 0 {
-		delete(e.byApp, p.key.app)
+	for _, target := range p.targets() {
+		delete(e.byApp[p.app], askKey{p.app, p.prompt.Request.Kind, target})
 	}
+	if len(e.byApp[p.app]) == 0 {
+		delete(e.byApp, p.app)
+	}
+	e.leave(p)
 }
 
 // dropLater takes requests out of the inbox on disk. mu is held; the writer
@@ -149,10 +173,8 @@ func (e *Engine) detach(w *waiter) {
 	p := w.p
 	delete(p.waiters, w)
 	if len(p.waiters) == 0 && e.byID[p.prompt.ID] == p {
-		p.prompt.Live = false
-		if p.ready {
-			e.emit(Change{Settled: p.copy()})
-		}
+		e.leave(p)
+		e.next(p.app)
 	}
 }
 
@@ -160,6 +182,7 @@ func (e *Engine) detach(w *waiter) {
 func (p *pending) copy() *Prompt {
 	c := p.prompt
 	c.Choices = slices.Clone(c.Choices)
+	c.Also = slices.Clone(c.Also)
 	if len(p.runs) == 0 {
 		c.Choices = slices.DeleteFunc(c.Choices, func(o Choice) bool { return o.Lifetime == Run })
 	}
@@ -201,7 +224,10 @@ func (e *Engine) crowdedOut(p *pending) []string {
 	defer e.mu.Unlock()
 	var resting []*pending
 	total := 0
-	for _, other := range e.byApp[p.key.app] {
+	for key, other := range e.byApp[p.app] {
+		if key.target != other.prompt.Request.Target {
+			continue // another target of the same question
+		}
 		total++
 		if other != p && other.ready && len(other.waiters) == 0 && other.busy == nil {
 			resting = append(resting, other)
@@ -220,6 +246,7 @@ func (e *Engine) crowdedOut(p *pending) []string {
 func (e *Engine) sweep() {
 	now := e.clock.time()
 	var ids []string
+	apps := map[app.ID]bool{}
 	for id, p := range e.byID {
 		if p.busy != nil {
 			continue // its own answer settles it
@@ -227,17 +254,21 @@ func (e *Engine) sweep() {
 		if e.sweepOne(p, now) {
 			ids = append(ids, id)
 		}
+		apps[p.app] = true
+	}
+	for id := range apps { // only now: what was swept need not be shown first
+		e.next(id)
 	}
 	e.dropLater(ids)
 }
 
-// sweepOne looks the request up for each run that asked: a rule may hold for
-// one of them only.
+// sweepOne looks each thing up for each run that asked: a rule may hold for one
+// of them only.
 func (e *Engine) sweepOne(p *pending, now time.Time) (settled bool) {
 	grants := e.grants.Load()
 	r := p.prompt.Request
 	for w := range p.waiters {
-		r.Run = w.run
+		r.Run, r.Target = w.run, w.target
 		if d, ok := grants.Lookup(r, now); ok {
 			d.Request = p.prompt.ID
 			w.out <- d
@@ -245,17 +276,25 @@ func (e *Engine) sweepOne(p *pending, now time.Time) (settled bool) {
 		}
 	}
 	r.Run = ""
-	_, ok := grants.Lookup(r, now)
-	if ok {
+	open := slices.DeleteFunc(p.targets(), func(target string) bool {
+		r.Target = target
+		_, decided := grants.Lookup(r, now)
+		return decided
+	})
+	switch {
+	case len(open) == 0:
 		e.remove(p)
-	}
-	if len(p.waiters) == 0 && p.prompt.Live {
-		p.prompt.Live = false
-		if p.ready {
-			e.emit(Change{Settled: p.copy()})
+		return true
+	case len(open) < len(p.targets()):
+		e.narrow(p, open)
+		if e.shown[p.app] == p && p.ready && len(p.waiters) > 0 {
+			e.emit(Change{Opened: p.copy()})
 		}
 	}
-	return ok
+	if len(p.waiters) == 0 && p.prompt.Live {
+		e.leave(p)
+	}
+	return false
 }
 
 // endRequests denies what waits for a run that has ended.
@@ -287,14 +326,20 @@ func (e *Engine) adoptInbox(found []storedPrompt) {
 		if err != nil || e.find(r.key()) != nil {
 			continue
 		}
-		p := &pending{
-			prompt:  Prompt{ID: s.id, Nonce: newNonce(), Asked: s.body.Asked, Count: s.body.Count, Request: r},
-			key:     r.key(),
-			waiters: map[*waiter]struct{}{},
-			runs:    map[string]bool{},
-			ready:   true,
-		}
-		p.prompt.describe()
+		p := e.pendingOf(Prompt{
+			ID: s.id, Nonce: newNonce(), Asked: s.body.Asked, Count: s.body.Count, Request: r, Also: also(r, s.body.Also),
+		})
+		p.ready = true
 		e.keep(p)
 	}
+	e.sweep() // what was decided since
+}
+
+// also keeps what is canonical; the body was sealed by us, perhaps by an
+// earlier version with other forms.
+func also(r Request, targets []string) []string {
+	return slices.DeleteFunc(slices.Clone(targets), func(target string) bool {
+		text, err := Canonical(r.Kind, target)
+		return err != nil || text != target
+	})
 }

@@ -7,21 +7,27 @@ import (
 )
 
 // Prompt is a request that waits for an answer, everything in it fit to be
-// shown. Title, Consequence and Blast are our words; Reason is the app's and
-// must be shown as a quotation.
+// shown. Title, Consequence and Blast are our words; AppName and Reason are the
+// app's: the name has a line of its own, the reason is shown as a quotation.
+// None of them stands in a title or on a button.
 type Prompt struct {
 	ID          string
 	Nonce       string // an answer must carry it
 	Asked       time.Time
-	Request     Request // cleaned, target canonical
-	AppName     string  // clean
-	Digest      string  // first twelve hex digits
-	Title       string
-	Reason      string // the app's words, may be ""
-	Consequence string // what a yes can lead to
-	Blast       string // what else a yes makes possible
-	Live        bool   // an app waits for it now
-	Count       int    // requests that it stands for
+	NotBefore   time.Time // answers from buttons count from then on; zero: it was never shown
+	Request     Request   // cleaned, target canonical
+	Also        []string  // more targets of the same site, which an answer is about as well
+	AppName     string    // clean
+	Digest      string    // first twelve hex digits
+	LooksLike   string    // a warning: the name is, or looks like, that of another app; may be ""
+	Title       string    // no word of the app's in it but the target
+	Reason      string    // the app's words, may be ""
+	Consequence string    // what a yes can lead to
+	Blast       string    // what else a yes makes possible
+	Live        bool      // an app waits for it now
+	Queued      bool      // and another question of this app is shown before
+	Behind      int       // how many questions of this app wait to be shown after this one
+	Count       int       // requests that it stands for
 	Choices     []Choice
 }
 
@@ -32,6 +38,8 @@ type Choice struct {
 	Lifetime Lifetime
 	For      time.Duration // with Timed
 	Target   string        // "": the request's own
+	// Everything: the answer is about all that no rule allows, see Engine.StopAsking.
+	Everything bool
 }
 
 // describe fills in what is shown, from a request that is already clean.
@@ -40,7 +48,7 @@ func (p *Prompt) describe() {
 	p.AppName = r.App.Name
 	p.Digest = r.App.ShortDigest()
 	p.Reason = r.Reason
-	p.Title = r.App.Name + " wants to " + wish(r)
+	p.Title = title(r, p.Also)
 	p.Consequence, p.Blast = effects(r)
 	p.Choices = choices
 }
@@ -52,33 +60,61 @@ var choices = []Choice{
 	{Label: "Allow always", Verdict: Allow, Lifetime: Always},
 	{Label: "Deny once", Verdict: Deny, Lifetime: Once},
 	{Label: "Deny always", Verdict: Deny, Lifetime: Always},
+	{Label: "Deny everything, ask no more", Verdict: Deny, Lifetime: Always, Everything: true},
 }
 
-// wish ends the sentence "NAME wants to …" in fixed words and the target.
-func wish(r Request) string {
-	target := showTarget(r.Target)
+// title says in fixed words and the targets what is asked for.
+func title(r Request, also []string) string {
+	var shown []string
+	for _, target := range append([]string{r.Target}, also...) {
+		shown = append(shown, showTarget(target))
+	}
+	targets := inWords(shown)
 	switch r.Kind {
 	case NetConnect:
-		w, err := takeNet(r.Target)
-		if err != nil {
-			return "connect to " + target
-		}
-		return fmt.Sprintf("connect to %s, port %d (%s)", w.host, w.port, strings.ToUpper(w.proto.String()))
+		return netTitle(r.Target, also)
 	case NetListen:
-		return "serve port " + target + " on this computer"
+		return "Serve port " + targets + " on this computer"
 	case FileRead:
-		return "read " + target
+		return "Read " + targets
 	case FileWrite:
-		return "change " + target
+		return "Change " + targets
 	case URLOpen:
-		return "open " + target + " in your browser"
+		return "Open " + targets + " in your browser"
 	case Notify:
-		return "show you notifications"
+		return "Show you notifications"
 	case SecretUse:
-		return "use your secret " + target
+		return "Use your secret " + targets
 	}
 	name := strings.TrimPrefix(string(r.Kind), DataPrefix)
-	return "know your " + name + ": " + strings.ReplaceAll(target, ",", ", ")
+	return "Know your " + name + ": " + strings.ReplaceAll(targets, ",", ", ")
+}
+
+// netTitle names the host once and every port that is asked for.
+func netTitle(target string, also []string) string {
+	host, word := "", "port"
+	var ports []string
+	for _, text := range append([]string{target}, also...) {
+		w, err := takeNet(text)
+		if err != nil {
+			return "Connect to " + showTarget(text)
+		}
+		host = w.host.String()
+		ports = append(ports, fmt.Sprintf("%d (%s)", w.port, strings.ToUpper(w.proto.String())))
+	}
+	if len(ports) > 1 {
+		word = "ports"
+	}
+	return fmt.Sprintf("Connect to %s, %s %s", host, word, inWords(ports))
+}
+
+// inWords is "a", "a and b", "a, b and c".
+func inWords(list []string) string {
+	if len(list) < 2 {
+		return strings.Join(list, "")
+	}
+	last := len(list) - 1
+	return strings.Join(list[:last], ", ") + " and " + list[last]
 }
 
 const leaks = "Everything the app knows or was given could be sent there."
@@ -132,5 +168,5 @@ func netEffects(target string) (consequence, blast string) {
 	case unnamed:
 		return leaks, "This is an address without a name: whose it is cannot be seen and may change."
 	}
-	return leaks, "And everything else on " + w.host.String() + " that this port serves."
+	return leaks, "Everything else on " + w.host.String() + " that this port serves."
 }

@@ -38,6 +38,7 @@ const maxTime = 366 * 24 * time.Hour
 // Rules returns the rules of an app, or all with "", oldest first. Expired ones
 // are not among them.
 func (e *Engine) Rules(id app.ID) []Rule {
+	now := e.clock.time()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var found []Rule
@@ -47,6 +48,7 @@ func (e *Engine) Rules(id app.ID) []Rule {
 		}
 		u := e.uses[r.ID]
 		r.Used, r.Uses = fromNano(u.used), u.uses
+		r.Lapses = e.lapse(&r, now)
 		found = append(found, r)
 	}
 	slices.SortStableFunc(found, func(a, b Rule) int {
@@ -128,7 +130,9 @@ func (e *Engine) change(gone func(Rule) bool, add []Rule, o *op) error {
 
 func (e *Engine) changeAlways(gone func(Rule) bool, add []Rule, o *op) error {
 	e.mu.Lock()
-	next, removed := replaceRules(e.rules, func(r Rule) bool { return gone(r) || e.expired(r) }, add)
+	now := e.clock.time()
+	rules := e.stamped(e.rules)
+	next, removed := replaceRules(rules, func(r Rule) bool { return gone(r) || r.over(now) }, e.stamped(add))
 	e.mu.Unlock()
 	if len(next) > maxRules {
 		return fmt.Errorf("more than %d rules; take some back first", maxRules)
@@ -141,6 +145,7 @@ func (e *Engine) changeAlways(gone func(Rule) bool, add []Rule, o *op) error {
 	if o != nil {
 		full = *o
 	}
+	full.lines = append(slices.Clone(full.lines), lapsed(rules, now)...)
 	full.rules = &ruleChange{remove: removed, add: add, all: next, high: toNano(e.clock.time())}
 	if err := e.store.commit(full); err != nil {
 		return fmt.Errorf("save rules: %w", err)
@@ -180,7 +185,7 @@ func (e *Engine) use(next []Rule, grants *Grants, removed []string) error {
 	defer e.mu.Unlock()
 	if grants == nil {
 		var err error
-		next = e.rules
+		next = e.stamped(e.rules)
 		grants, err = NewGrants(slices.DeleteFunc(slices.Clone(next), func(r Rule) bool { return r.Lifetime == Once }))
 		if err != nil {
 			return err

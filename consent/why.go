@@ -42,7 +42,7 @@ func (e *Engine) whyOpen(r Request) Explanation {
 	if late && e.clock.time().Before(credit.Expires) {
 		return Explanation{Verdict: Allow.String(), Text: fmt.Sprintf(
 			"Allowed once: request %s was answered late, and the next try until %s gets through.",
-			credit.ID, credit.Expires.Local().Format(time.TimeOnly))}
+			requestOf(credit.ID), credit.Expires.Local().Format(time.TimeOnly))}
 	}
 	return Explanation{Verdict: "ask", Text: fmt.Sprintf("No rule covers %s %s: the app waits until you answer.", r.Kind, CleanTarget(r.Target))}
 }
@@ -62,7 +62,10 @@ func (r *Rule) explain(target string) string {
 		verb = "Allowed"
 	}
 	about := "exactly this"
-	if r.Target != target {
+	switch {
+	case r.Kind == AnyKind:
+		about = "everything that no other rule allows"
+	case r.Target != target:
 		about = "all of " + CleanTarget(r.Target)
 	}
 	text := fmt.Sprintf("%s by rule %s, which is about %s. It was given on %s (%s) and lasts %s.",
@@ -79,6 +82,9 @@ func (r *Rule) lasts() string {
 		return "until the run " + r.Run + " ends"
 	case Timed:
 		return "until " + r.Expires.Local().Format(time.DateTime)
+	}
+	if !r.Lapses.IsZero() {
+		return "until it is taken back, or " + r.Lapses.Local().Format(time.DateOnly) + " if it is not used before"
 	}
 	return "until it is taken back"
 }

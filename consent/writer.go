@@ -49,6 +49,7 @@ type promptBody struct {
 	Asked   time.Time `json:"asked"`
 	Count   int       `json:"count"`
 	Request Request   `json:"request"`
+	Also    []string  `json:"also,omitempty"` // more targets of the same kind
 }
 
 var errClosed = errors.New("the consent store is closed")

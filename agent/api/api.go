@@ -239,13 +239,20 @@ type Prompt struct {
 	RunName     string    `json:"runName"`
 	Kind        string    `json:"kind"`
 	Target      string    `json:"target"`
-	Title       string    `json:"title"`            // fixed words of ours, the target in canonical form
+	Also        []string  `json:"also,omitempty"`   // more targets of the same site, answered with it; the title has them all
+	Title       string    `json:"title"`            // fixed words of ours, the targets in canonical form
 	Reason      string    `json:"reason,omitempty"` // the app's words, to be quoted
 	Consequence string    `json:"consequence,omitempty"`
 	Blast       string    `json:"blast,omitempty"` // what else a yes makes possible
-	Live        bool      `json:"live"`            // the app waits for it now
-	Count       int       `json:"count"`           // requests that this prompt stands for
-	Choices     []Choice  `json:"choices"`
+	// LooksLike warns, in our words, that the app's name is or looks like that of another app.
+	LooksLike string `json:"looksLike,omitempty"`
+	// NotBefore: buttons are dead until then, and the agent refuses their answers.
+	NotBefore time.Time `json:"notBefore,omitzero"`
+	Live      bool      `json:"live"`             // the app waits for it now
+	Queued    bool      `json:"queued,omitempty"` // and is asked about something else first: do not show it as a prompt yet
+	Behind    int       `json:"behind,omitempty"` // questions of this app that wait to be shown after this one
+	Count     int       `json:"count"`            // requests that this prompt stands for
+	Choices   []Choice  `json:"choices"`
 }
 
 // Choice is one answer that a prompt offers.
@@ -255,6 +262,8 @@ type Choice struct {
 	Lifetime string        `json:"lifetime"`
 	For      time.Duration `json:"for,omitempty"`
 	Target   string        `json:"target,omitempty"`
+	// Everything: the answer is a no to all that no rule allows the app, from now on.
+	Everything bool `json:"everything,omitempty"`
 }
 
 // AnswerRequest answers a prompt.
@@ -265,7 +274,9 @@ type AnswerRequest struct {
 	For      time.Duration `json:"for,omitempty"`
 	Target   string        `json:"target,omitempty"`
 	Fields   []string      `json:"fields,omitempty"`
-	By       string        `json:"by"`
+	By       string        `json:"by"` // "cli" for a command that names the request; others are buttons
+	// Everything: see Choice. It goes with verdict "deny" and a lifetime that lasts.
+	Everything bool `json:"everything,omitempty"`
 }
 
 // Grant is a rule, allowing or denying. In POST /v1/grants the client sets App
@@ -282,6 +293,7 @@ type Grant struct {
 	Lifetime string    `json:"lifetime"`
 	Expires  time.Time `json:"expires,omitzero"`
 	Since    time.Time `json:"since"`
+	Lapses   time.Time `json:"lapses,omitzero"` // when it ends if it is not used before
 	Used     time.Time `json:"used,omitzero"`
 	Uses     int64     `json:"uses"`
 	By       string    `json:"by"`

@@ -101,6 +101,15 @@ func lifetime(name string, expires time.Time, now time.Time) string {
 	return name
 }
 
+// lasts is the lifetime of a rule, and when it ends if nobody uses it.
+func lasts(g api.Grant, now time.Time) string {
+	text := lifetime(g.Lifetime, g.Expires, now)
+	if g.Lapses.After(now) {
+		text += " (ends unused in " + span(g.Lapses.Sub(now)) + ")"
+	}
+	return text
+}
+
 func cut(text string, width int) string {
 	runes := []rune(text)
 	if len(runes) <= width {

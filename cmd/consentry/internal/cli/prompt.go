@@ -25,15 +25,19 @@ type asker struct {
 	line  []byte
 }
 
-// add puts a question at the end; the same one again replaces itself.
-func (a *asker) add(p api.Prompt) {
+// add puts a question at the end; the same one again replaces itself. again
+// says that it is on the screen with less than it asks for now, which its nonce
+// tells: it must be shown anew.
+func (a *asker) add(p api.Prompt) (again bool) {
 	for i := range a.queue {
 		if a.queue[i].ID == p.ID {
+			again = i == 0 && a.open && a.queue[0].Nonce != p.Nonce
 			a.queue[i] = p
-			return
+			return again
 		}
 	}
 	a.queue = append(a.queue, p)
+	return false
 }
 
 // settle takes a question away that was answered or has expired; shown says
@@ -65,7 +69,17 @@ func (a *asker) wake() string {
 		return ""
 	}
 	a.live = true
-	return askFor(choicesOf(a.queue[0]))
+	return behind(a.queue[0].Behind) + askFor(choicesOf(a.queue[0]))
+}
+
+func behind(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "  1 more question of this app waits.\n"
+	}
+	return fmt.Sprintf("  %d more questions of this app wait.\n", n)
 }
 
 // current is the question on the screen.
@@ -125,7 +139,7 @@ func askFor(choices []api.Choice) string {
 
 // answerOf turns a choice into the answer to its question.
 func answerOf(p api.Prompt, c api.Choice, by string) api.AnswerRequest {
-	return api.AnswerRequest{Nonce: p.Nonce, Verdict: c.Verdict, Lifetime: c.Lifetime, For: c.For, Target: c.Target, By: by}
+	return api.AnswerRequest{Nonce: p.Nonce, Verdict: c.Verdict, Lifetime: c.Lifetime, For: c.For, Target: c.Target, Everything: c.Everything, By: by}
 }
 
 // card is the question as it stands on the screen.
@@ -140,6 +154,9 @@ func card(p api.Prompt, s style) string {
 	}
 	fmt.Fprintf(&b, "\n%s %s\n", s.yellow("● Consentry asks"), s.dim("— for "+who))
 	fmt.Fprintf(&b, "  %s\n", s.bold(plain(p.Title)))
+	if p.LooksLike != "" {
+		fmt.Fprintf(&b, "  %s %s\n", s.red("Warning:"), plain(p.LooksLike))
+	}
 	if p.Count > 1 {
 		fmt.Fprintf(&b, "  It stands for %d requests.\n", p.Count)
 	}

@@ -46,14 +46,19 @@ func (c *cli) printRequests(prompts []api.Prompt, json bool) error {
 			fmt.Fprintln(c.Out)
 		}
 		waits := "the app waits for it"
-		if !p.Live {
+		switch {
+		case !p.Live:
 			waits = "a yes counts from the next try"
+		case p.Queued:
+			waits = "the app waits for it, and for another answer first"
 		}
 		fmt.Fprintf(c.Out, "%s  %s\n", c.out.bold(plain(p.ID)), plain(p.Title))
 		fmt.Fprintf(c.Out, "    app     %s (%s), run %s\n", plain(p.App), plain(shortDigest(p.Digest)), plain(orDash(p.RunName)))
 		fmt.Fprintf(c.Out, "    asked   %s, %s; %s\n", ago(c.Now(), p.Asked), plural(max(p.Count, 1), "time"), waits)
-		fmt.Fprintf(c.Out, "    right   %s %s\n", plain(p.Kind), plain(p.Target))
-		for _, line := range [][2]string{{"reason", quoted(p.Reason)}, {"allowed", p.Consequence}, {"and", p.Blast}} {
+		fmt.Fprintf(c.Out, "    right   %s %s\n", plain(p.Kind), plain(strings.Join(append([]string{p.Target}, p.Also...), " ")))
+		for _, line := range [][2]string{
+			{"warning", p.LooksLike}, {"reason", quoted(p.Reason)}, {"allowed", p.Consequence}, {"and", p.Blast},
+		} {
 			if line[1] != "" {
 				fmt.Fprintf(c.Out, "    %-7s %s\n", line[0], plain(line[1]))
 			}

@@ -148,8 +148,11 @@ func (s *session) prompted(ctx context.Context, p api.Prompt) error {
 		s.give(ctx, p, choice, "cli")
 	case s.JSON:
 	case s.canAsk():
-		s.asker.add(p)
-		s.nextQuestion()
+		if s.asker.add(p) {
+			s.showQuestion()
+		} else {
+			s.nextQuestion()
+		}
 	default:
 		s.progress.stop()
 		s.noted[p.ID] = p.Title

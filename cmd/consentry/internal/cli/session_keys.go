@@ -157,6 +157,11 @@ func (s *session) nextQuestion() {
 		s.say(notice(p))
 		return
 	}
+	s.showQuestion()
+}
+
+// showQuestion puts the first question on the screen, where it is dead at first.
+func (s *session) showQuestion() {
 	p := s.asker.show()
 	if s.Terminal {
 		// Undo what the app may have left: shift-out, another character set,
