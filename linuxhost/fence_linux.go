@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	wallLSM    = "eBPF LSM"
-	wallCgroup = "eBPF cgroup programs"
+	wallLSM     = "eBPF LSM"
+	wallNetLine = "eBPF cgroup programs"
 )
 
 // fence is the host's hold on the eBPF programs above all its sandboxes. They
@@ -142,10 +142,10 @@ func describe(pid int) (s bpf.Sandbox, err error) {
 	return s, err
 }
 
-// fenceWalls are the two lines of posture.
+// walls are the two lines of posture. v is nil where no program stands.
 func (v *verdicts) walls(lsm string) []sandbox.Wall {
-	line := sandbox.Wall{Name: wallCgroup, Detail: "they do not load here; the network namespace, seccomp and the router decide"}
-	first := sandbox.Wall{Name: wallLSM, Detail: lsm}
+	line := sandbox.Wall{Name: wallNetLine, Detail: "they do not load here; the network namespace, seccomp and the router decide"}
+	first := sandbox.Wall{Name: wallLSM, Detail: lsm, Waiver: sandbox.WaiveLSM}
 	if v == nil {
 		return []sandbox.Wall{first, line}
 	}
@@ -165,6 +165,19 @@ func (v *verdicts) walls(lsm string) []sandbox.Wall {
 		if v.rules.LSM() {
 			first.Detail = err.Error()
 		}
+	}
+	return []sandbox.Wall{first, line}
+}
+
+// surveyed are the same two lines before there is a sandbox.
+func surveyed(raised *bpf.Fence, err error) []sandbox.Wall {
+	line := sandbox.Wall{Name: wallNetLine, Required: raised != nil, Stands: raised != nil, Detail: "a denial was proven"}
+	first := sandbox.Wall{Name: wallLSM, Waiver: sandbox.WaiveLSM, Stands: raised != nil && raised.LSM == nil, Detail: "a denial was proven"}
+	if raised == nil {
+		line.Detail = err.Error()
+	}
+	if !first.Stands {
+		first.Detail = lsmText(raised, err)
 	}
 	return []sandbox.Wall{first, line}
 }
@@ -190,4 +203,3 @@ func pinsOf(f *bpf.Fence) string {
 
 // Close takes the eBPF programs away. Nothing that the host started may run.
 func (h *Host) Close() error { return h.fence.lower(h.config.StateDir) }
-
