@@ -183,7 +183,18 @@ func (a *Agent) Close() error {
 	a.work.Wait()
 	a.stop()
 	a.note(consent.Event{Event: "agent-stop"})
-	return a.closeStores()
+	return errors.Join(a.closeHosts(), a.closeStores())
+}
+
+// closeHosts has the hosts take away what stood above all runs.
+func (a *Agent) closeHosts() error {
+	var errs error
+	for _, host := range []sandbox.Host{a.cfg.Image, a.cfg.Module} {
+		if c, ok := host.(io.Closer); ok {
+			errs = errors.Join(errs, c.Close())
+		}
+	}
+	return errs
 }
 
 func (a *Agent) closeStores() error {

@@ -171,6 +171,9 @@ func (a *Agent) getDoctor(w http.ResponseWriter, r *http.Request) error {
 		if err := host.Check(r.Context()); err != nil {
 			check.Ready, check.Problem = false, err.Error()
 		}
+		if s, ok := host.(sandbox.Surveyor); ok && check.Ready {
+			check.Walls = s.Survey(r.Context())
+		}
 		d.Hosts = append(d.Hosts, check)
 	}
 	return ok(w, d)

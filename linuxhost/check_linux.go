@@ -31,7 +31,7 @@ var parts = []part{
 
 // Check names every missing part and its remedy; nil means that all walls but
 // those Posture excuses can stand.
-func (h *Host) Check(context.Context) error {
+func (h *Host) Check(ctx context.Context) error {
 	var errs error
 	for _, p := range parts {
 		if !p.there() {
@@ -46,7 +46,15 @@ func (h *Host) Check(context.Context) error {
 		errs = errors.Join(errs, fmt.Errorf("%w: cgroup controllers %s: mount cgroup2 (or cgroup v1 with them), and start the kernel with cgroup_enable=memory where it is off",
 			sandbox.ErrNotSupported, strings.Join(missing, ", ")))
 	}
+	//nolint:errcheck // what does not load may be waived: Survey and Posture say so
+	h.fence.get(ctx, h.config)
 	return errs
+}
+
+// Survey says which eBPF walls this machine can raise, before any start.
+func (h *Host) Survey(ctx context.Context) []sandbox.Wall {
+	raised, err := h.fence.get(ctx, h.config)
+	return surveyed(raised, err)
 }
 
 func exists(path string) bool {

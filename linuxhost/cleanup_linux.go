@@ -37,6 +37,9 @@ func Cleanup(ctx context.Context, stateDir string, log *slog.Logger) error {
 		log.Info("remove what a killed agent left", "run", run, "processes", len(g.processes()))
 		errs = errors.Join(errs, g.remove())
 	}
+	if errs == nil { // what is left inside goes on being judged
+		errs = lowerFence(stateDir)
+	}
 	for _, h := range trees {
 		//nolint:errcheck // it may hold runs that could not be removed, or not exist
 		os.Remove(filepath.Join(h.mount, above))

@@ -17,7 +17,8 @@
 // them what a root does (chown, change user), and nothing else; other users
 // have no capability at all.
 //
-// What it does not promise yet: verdicts by eBPF (Posture says so), shares
+// What it does not promise yet: verdicts by eBPF where the kernel loads no LSM
+// programs (Posture says so; cgroup programs judge there, see package bpf), shares
 // that appear while the app runs, and running without root. A share shows its
 // sockets and FIFOs: nodev keeps devices away, but a connect through a share
 // to a socket that lies in it is stopped only by the rights on the socket.

@@ -25,14 +25,17 @@ type Config struct {
 }
 
 // Host runs apps natively on Linux.
-type Host struct{ config Config }
+type Host struct {
+	config Config
+	fence  fence
+}
 
 // New returns a Host. It touches nothing until Check or Start.
 func New(config Config) *Host {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Host{config}
+	return &Host{config: config}
 }
 
 // Name is "linux".
@@ -91,12 +94,15 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (
 	if err := checkSpec(spec, h.config.StateDir); err != nil {
 		return nil, err
 	}
+	raised, noFence := h.fence.get(ctx, h.config)
 	l, err := h.startLauncher(spec.ID)
 	if err != nil {
 		return nil, err
 	}
 	var reply runReply
-	_, err = l.peer.Call(ctx, verbStart, startCall{Spec: spec, StateDir: h.config.StateDir, Attached: mask}, &reply, files...)
+	_, err = l.peer.Call(ctx, verbStart, startCall{
+		Spec: spec, StateDir: h.config.StateDir, Pins: pinsOf(raised), NoLSM: lsmText(raised, noFence), Attached: mask,
+	}, &reply, files...)
 	if err != nil {
 		l.end()
 		return nil, fmt.Errorf("start %s: %w", spec.Name, err)

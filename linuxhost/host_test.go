@@ -78,6 +78,7 @@ func newBench(t testing.TB) *bench {
 		t.Skipf("the machine lacks a part: %v", err)
 	}
 	t.Cleanup(b.nothingLeft)
+	t.Cleanup(func() { must(t, b.host.Close()) })
 	return b
 }
 

@@ -28,7 +28,9 @@ type launcher struct {
 	group    *cgroup
 	init     *initProcess
 	landlock int
-	hadRoot  bool             // a process was started as the image's root
+	hadRoot  bool      // a process was started as the image's root
+	verdicts *verdicts // nil where no eBPF program stands
+	noLSM    string
 	consoles map[int]*console // by process number
 	ended    chan struct{}    // closed when app's exit is known
 	exit     sandbox.Exit
@@ -73,17 +75,21 @@ func (l *launcher) tearDown() error {
 	l.tearing.Lock()
 	defer l.tearing.Unlock()
 	l.mu.Lock()
-	child, group := l.init, l.group
-	l.init, l.group = nil, nil
+	child, group, verdicts := l.init, l.group, l.verdicts
+	l.init, l.group, l.verdicts = nil, nil, nil
 	l.mu.Unlock()
 	if child != nil {
 		child.kill()
 		<-child.ended
 	}
+	var errs error
 	if group != nil {
-		return group.remove()
+		errs = group.remove()
 	}
-	return nil
+	if verdicts != nil {
+		errs = errors.Join(errs, verdicts.close())
+	}
+	return errs
 }
 
 func (l *launcher) handle(ctx context.Context, verb string, body json.RawMessage, files []*os.File) (wire.Reply, error) {
@@ -151,8 +157,14 @@ func (l *launcher) build(ctx context.Context, call startCall, link *os.File) (er
 		return errors.Join(err, closeIf(link))
 	}
 	l.mu.Lock()
-	l.spec, l.state, l.group = spec, call.StateDir, group
+	l.spec, l.state, l.group, l.noLSM = spec, call.StateDir, group, call.NoLSM
+	if call.Pins != "" {
+		l.verdicts, err = openVerdicts(call.Pins, group)
+	}
 	l.mu.Unlock()
+	if err != nil {
+		return errors.Join(err, closeIf(link))
+	}
 	child, err := l.clone(group, spec.Image.IDBase)
 	if err != nil {
 		return errors.Join(err, closeIf(link))
@@ -177,7 +189,13 @@ func (l *launcher) build(ctx context.Context, call startCall, link *os.File) (er
 	}
 	l.mu.Lock()
 	l.landlock = walls.Landlock
+	if l.verdicts != nil {
+		err = l.verdicts.seal(child.pid())
+	}
 	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	return l.verify()
 }
 

@@ -6,6 +6,8 @@ import (
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/consentry/consentry/linuxhost/bpf"
 )
 
 // The hidden subcommands: names under which this program starts itself.
@@ -45,6 +47,8 @@ func Main(name string, _ []string) (exitCode int, handled bool) {
 		err = initMain()
 	case holderName:
 		err = holderMain()
+	case bpf.ProofName:
+		err = bpf.ProofMain(os.Stdout)
 	default:
 		return 0, false
 	}

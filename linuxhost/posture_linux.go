@@ -24,7 +24,6 @@ const (
 	wallCgroup     = "cgroup limits"
 	wallLandlock   = "Landlock"
 	wallRouter     = "router"
-	wallLSM        = "eBPF LSM"
 )
 
 // subject is what is known about one process of a sandbox, read from /proc.
@@ -78,8 +77,8 @@ func (l *launcher) posture() (sandbox.Posture, error) {
 		{Name: wallCgroup, Required: true, Stands: limited && l.allInGroup(all), Detail: limits, Waiver: sandbox.WaiveCgroup},
 		l.landlockWall(),
 		networkWall(l.init.pid()),
-		{Name: wallLSM, Detail: "verdicts by eBPF come with a later version; the mount namespace, Landlock and the router decide until then", Waiver: sandbox.WaiveLSM},
 	}}
+	p.Walls = append(p.Walls, l.verdicts.walls(l.noLSM)...)
 	p.Waive(l.spec.Waived)
 	return p, nil
 }

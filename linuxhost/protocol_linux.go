@@ -50,7 +50,9 @@ const appProcess = 1
 type startCall struct {
 	Spec     sandbox.Spec `json:"spec"`
 	StateDir string       `json:"stateDir"`
-	Attached attached     `json:"attached"` // link, then stdio
+	Pins     string       `json:"pins,omitempty"`  // of the eBPF programs that judge
+	NoLSM    string       `json:"noLSM,omitempty"` // why none of them is an LSM program
+	Attached attached     `json:"attached"`        // link, then stdio
 }
 
 type setupCall struct {

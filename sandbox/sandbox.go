@@ -33,6 +33,12 @@ type Instance interface {
 	Posture(context.Context) (Posture, error)
 }
 
+// Surveyor says before any start which of its optional walls this machine can
+// raise, and why not.
+type Surveyor interface {
+	Survey(context.Context) []Wall
+}
+
 // Execer runs another process inside a running sandbox, behind the same walls.
 type Execer interface {
 	Exec(context.Context, Process) (Running, error)

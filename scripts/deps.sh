@@ -39,6 +39,7 @@ gcc gcc
 /usr/include/stdlib.h libc6-dev
 qemu-system-x86_64 qemu-system-x86
 clang clang
+/usr/include/bpf/bpf_helpers.h libbpf-dev
 wasm-ld lld
 /usr/lib/wasm32-wasi/libc.a wasi-libc
 chromium|chromium-browser|google-chrome chromium

@@ -1,0 +1,191 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+)
+
+// Rights of a mount.
+type Rights uint32
+
+// What may be done below a mount.
+const (
+	Read Rights = 1 << iota
+	Write
+	Exec
+)
+
+// Mount is one mount of a sandbox.
+type Mount struct {
+	ID     uint64 // never used again where the kernel has such ids (6.8), else that of mountinfo
+	Device uint32 // of the file system, as the kernel numbers devices: major<<20 | minor
+	Rights Rights
+}
+
+// Sandbox is what the programs must know of a sandbox to judge it.
+type Sandbox struct {
+	NetNS  uint32 // inode number of its network namespace
+	Cookie uint64 // of the same
+	Mounts []Mount
+}
+
+// policy is struct policy of c/policy.h.
+type policy struct {
+	Mode, NetNS uint32
+	Cookie      uint64
+}
+
+const (
+	modeBuilding = 1
+	modeSealed   = 2
+)
+
+// place is struct place of c/lsm.bpf.c.
+type place struct{ Cgroup, ID uint64 }
+
+// Rules are the maps that the programs judge by.
+type Rules struct {
+	policies            *ebpf.Map
+	mounts, filesystems *ebpf.Map // nil where no LSM program stands
+}
+
+// OpenRules opens the pinned maps of a Fence.
+func OpenRules(pins string) (*Rules, error) {
+	r := &Rules{}
+	for _, m := range []struct {
+		into *(*ebpf.Map)
+		name string
+		lsm  bool
+	}{{&r.policies, cgroupMapPolicies, false}, {&r.mounts, lsmMapMounts, true}, {&r.filesystems, lsmMapFilesystems, true}} {
+		opened, err := ebpf.LoadPinnedMap(filepath.Join(pins, m.name), nil)
+		if m.lsm && isNotExist(err) {
+			continue
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("rules of the kernel: %s: %w", m.name, err), r.Close())
+		}
+		*m.into = opened
+	}
+	return r, nil
+}
+
+// Close lets go of the maps; what is in them stays in force.
+func (r *Rules) Close() error {
+	var errs error
+	for _, m := range []*ebpf.Map{r.policies, r.mounts, r.filesystems} {
+		if m != nil {
+			errs = errors.Join(errs, m.Close())
+		}
+	}
+	return errs
+}
+
+// LSM says whether LSM programs read these rules.
+func (r *Rules) LSM() bool { return r.mounts != nil }
+
+// Build lets our own init in cgroup do what a sandbox is built with. Nothing of
+// the app may run yet.
+func (r *Rules) Build(cgroup uint64) error {
+	if err := r.policies.Put(cgroup, policy{Mode: modeBuilding}); err != nil {
+		return fmt.Errorf("let the sandbox be built: %w", err)
+	}
+	return nil
+}
+
+// Seal ends the building: from here on the programs judge. The rights are there
+// before the policy that needs them.
+func (r *Rules) Seal(cgroup uint64, s Sandbox) error {
+	if s.NetNS == 0 || s.Cookie == 0 {
+		return errors.New("seal the sandbox: its network namespace is not known")
+	}
+	for _, m := range s.Mounts {
+		if err := r.Grant(cgroup, m); err != nil {
+			return err
+		}
+	}
+	if err := r.policies.Put(cgroup, s.policy()); err != nil {
+		return fmt.Errorf("seal the sandbox: %w", err)
+	}
+	return nil
+}
+
+func (s Sandbox) policy() policy {
+	return policy{Mode: modeSealed, NetNS: s.NetNS, Cookie: s.Cookie}
+}
+
+// Grant allows what m says below a mount, and on its file system by the hooks
+// that are told no mount.
+func (r *Rules) Grant(cgroup uint64, m Mount) error {
+	if !r.LSM() {
+		return nil
+	}
+	at := place{cgroup, uint64(m.Device)}
+	var had Rights
+	if err := r.filesystems.Lookup(at, &had); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("rights of a file system: %w", err)
+	}
+	err := errors.Join(r.filesystems.Put(at, had|m.Rights), r.mounts.Put(place{cgroup, m.ID}, m.Rights))
+	if err != nil {
+		return fmt.Errorf("rights of a mount: %w", err)
+	}
+	return nil
+}
+
+// Revoke takes a mount back: files that are open below it can neither be read
+// nor written any more.
+func (r *Rules) Revoke(cgroup, mount uint64) error {
+	if !r.LSM() {
+		return nil
+	}
+	err := r.mounts.Delete(place{cgroup, mount})
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("take a mount back: %w", err)
+	}
+	return nil
+}
+
+// Standing says whether the programs judge cgroup as s asks.
+func (r *Rules) Standing(cgroup uint64, s Sandbox) error {
+	var got policy
+	if err := r.policies.Lookup(cgroup, &got); err != nil {
+		return fmt.Errorf("the sandbox has no policy: %w", err)
+	}
+	if got != s.policy() {
+		return fmt.Errorf("the sandbox's policy is %+v, want %+v", got, s.policy())
+	}
+	if !r.LSM() {
+		return nil
+	}
+	for _, m := range s.Mounts {
+		var rights Rights
+		err := r.mounts.Lookup(place{cgroup, m.ID}, &rights)
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) || rights&^m.Rights != 0 {
+			return fmt.Errorf("mount %d has the rights %b, want %b: %w", m.ID, rights, m.Rights, err)
+		}
+	}
+	return nil
+}
+
+// Forget takes everything of a sandbox out: what still runs in it is denied all.
+func (r *Rules) Forget(cgroup uint64, s Sandbox) error {
+	errs := remove(r.policies, cgroup)
+	for _, m := range s.Mounts {
+		if r.LSM() {
+			errs = errors.Join(errs, remove(r.mounts, place{cgroup, m.ID}), remove(r.filesystems, place{cgroup, uint64(m.Device)}))
+		}
+	}
+	if errs != nil {
+		return fmt.Errorf("forget the sandbox: %w", errs)
+	}
+	return nil
+}
+
+func remove(m *ebpf.Map, key any) error {
+	if err := m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+package linuxhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/consentry/consentry/linuxhost/bpf"
+	"github.com/consentry/consentry/sandbox"
+)
+
+const (
+	wallLSM     = "eBPF LSM"
+	wallNetLine = "eBPF cgroup programs"
+)
+
+// fence is the host's hold on the eBPF programs above all its sandboxes. They
+// are raised once, before the first sandbox: what a start does then is to write
+// a few lines into maps.
+type fence struct {
+	mu     sync.Mutex
+	tried  bool
+	raised *bpf.Fence
+	err    error // why not even the cgroup programs stand
+}
+
+// get raises the fence, once.
+func (f *fence) get(ctx context.Context, config Config) (*bpf.Fence, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.tried {
+		f.raised, f.err = raiseFence(context.WithoutCancel(ctx), config)
+		f.tried = true
+	}
+	return f.raised, f.err
+}
+
+func raiseFence(ctx context.Context, config Config) (*bpf.Fence, error) {
+	tree, err := unifiedTree()
+	if err != nil {
+		return nil, err
+	}
+	above := stateCgroup(config.StateDir)
+	if err := tree.mkdir(above); err != nil {
+		return nil, fmt.Errorf("cgroup of the eBPF programs: %w", err)
+	}
+	return bpf.Raise(ctx, bpf.Config{Cgroup: filepath.Join(tree.mount, above), Name: filepath.Base(above), Self: config.Self})
+}
+
+// lower takes the programs away; nothing of the host runs any more.
+func (f *fence) lower(stateDir string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tried, f.raised, f.err = false, nil, nil
+	return lowerFence(stateDir)
+}
+
+func lowerFence(stateDir string) error {
+	return bpf.Lower(bpf.PinsOf(filepath.Base(stateCgroup(stateDir))))
+}
+
+// unifiedTree is the cgroup2 tree, with controllers or without: programs are
+// scoped by it.
+func unifiedTree() (hierarchy, error) {
+	trees, err := hierarchies()
+	if err != nil {
+		return hierarchy{}, err
+	}
+	for _, h := range trees {
+		if h.v2 {
+			return h, nil
+		}
+	}
+	return hierarchy{}, fmt.Errorf("%w: eBPF programs: no cgroup2 tree: mount -t cgroup2 none /sys/fs/cgroup/unified", sandbox.ErrNotSupported)
+}
+
+// verdicts are the rules of one sandbox, as its launcher holds them.
+type verdicts struct {
+	pins    string
+	rules   *bpf.Rules
+	cgroup  uint64
+	sandbox bpf.Sandbox
+}
+
+// openVerdicts lets the sandbox of g be built; from here until seal only our
+// own code runs in it.
+func openVerdicts(pins string, g *cgroup) (*verdicts, error) {
+	dir := ""
+	for _, h := range g.trees {
+		if h.v2 {
+			dir = filepath.Join(h.mount, g.path)
+		}
+	}
+	id, err := bpf.CgroupID(dir)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := bpf.OpenRules(pins)
+	if err != nil {
+		return nil, err
+	}
+	if err := rules.Build(id); err != nil {
+		return nil, errors.Join(err, rules.Close())
+	}
+	return &verdicts{pins: pins, rules: rules, cgroup: id}, nil
+}
+
+// seal has the programs judge from here on. pid is init, with all its mounts made.
+func (v *verdicts) seal(pid int) error {
+	s, err := describe(pid)
+	if err != nil {
+		return fmt.Errorf("seal: %w", err)
+	}
+	v.sandbox = s
+	return v.rules.Seal(v.cgroup, s)
+}
+
+func (v *verdicts) close() error {
+	return errors.Join(v.rules.Forget(v.cgroup, v.sandbox), v.rules.Close())
+}
+
+// describe reads what the programs must know of the sandbox of init.
+func describe(pid int) (s bpf.Sandbox, err error) {
+	var st unix.Stat_t
+	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &st); err != nil {
+		return s, fmt.Errorf("network namespace: %w", err)
+	}
+	s.NetNS = uint32(st.Ino) //nolint:gosec // the kernel's numbers of namespaces have 32 bits
+	err = inNetworkOf(pid, func() (err error) {
+		s.Cookie, err = bpf.NetCookie()
+		return err
+	})
+	if err != nil {
+		return s, err
+	}
+	s.Mounts, err = bpf.MountsOf(pid)
+	return s, err
+}
+
+// walls are the two lines of posture. v is nil where no program stands.
+func (v *verdicts) walls(lsm string) []sandbox.Wall {
+	line := sandbox.Wall{Name: wallNetLine, Detail: "they do not load here; the network namespace, seccomp and the router decide"}
+	first := sandbox.Wall{Name: wallLSM, Detail: lsm, Waiver: sandbox.WaiveLSM}
+	if v == nil {
+		return []sandbox.Wall{first, line}
+	}
+	have, want := bpf.Attached(v.pins, v.rules.LSM())
+	err := v.rules.Standing(v.cgroup, v.sandbox)
+	if err == nil && have != want {
+		err = fmt.Errorf("%d of %d programs are attached", have, want)
+	}
+	line.Required, line.Stands = true, err == nil
+	line.Detail = "sockets of the app's own network, harmless devices, no sysctl: all else is denied"
+	if v.rules.LSM() {
+		first.Required, first.Stands = true, err == nil
+		first.Detail = fmt.Sprintf("%d programs judge every call, rights for %d mounts; a denial was proven", want, len(v.sandbox.Mounts))
+	}
+	if err != nil {
+		line.Detail = err.Error()
+		if v.rules.LSM() {
+			first.Detail = err.Error()
+		}
+	}
+	return []sandbox.Wall{first, line}
+}
+
+// surveyed are the same two lines before there is a sandbox.
+func surveyed(raised *bpf.Fence, err error) []sandbox.Wall {
+	line := sandbox.Wall{Name: wallNetLine, Required: raised != nil, Stands: raised != nil, Detail: "a denial was proven"}
+	first := sandbox.Wall{Name: wallLSM, Waiver: sandbox.WaiveLSM, Stands: raised != nil && raised.LSM == nil, Detail: "a denial was proven"}
+	if raised == nil {
+		line.Detail = err.Error()
+	}
+	if !first.Stands {
+		first.Detail = lsmText(raised, err)
+	}
+	return []sandbox.Wall{first, line}
+}
+
+// lsmText is why LSM programs do not stand, "" when they do.
+func lsmText(f *bpf.Fence, err error) string {
+	if f != nil {
+		err = f.LSM
+	}
+	if err == nil {
+		return ""
+	}
+	return strings.TrimPrefix(err.Error(), sandbox.ErrNotSupported.Error()+": ")
+}
+
+// pinsOf is the directory of the pins, "" where there are none.
+func pinsOf(f *bpf.Fence) string {
+	if f == nil {
+		return ""
+	}
+	return f.Pins
+}
+
+// Close takes the eBPF programs away. Nothing that the host started may run.
+func (h *Host) Close() error { return h.fence.lower(h.config.StateDir) }
