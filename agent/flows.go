@@ -1,18 +1,13 @@
 package agent
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/sandbox"
 )
-
-// recheckEvery bounds how long a flow outlives a grant that expired by itself.
-const recheckEvery = time.Second
 
 // maxFlows bounds the open flows of one run.
 const maxFlows = 4096
@@ -103,13 +98,17 @@ func (f *flow) end() {
 // rule that allows; a yes for once lasts until a rule denies.
 func (f *flow) stillGranted(engine *consent.Engine) bool {
 	for _, g := range f.granted {
-		now, found := engine.Lookup(g.request)
-		byRule := g.decision.Rule != ""
-		if found && now.Verdict != consent.Allow || !found && byRule {
+		if !stillGranted(engine, g) {
 			return false
 		}
 	}
 	return true
+}
+
+func stillGranted(engine *consent.Engine, g grantedTarget) bool {
+	now, found := engine.Lookup(g.request)
+	byRule := g.decision.Rule != ""
+	return found && now.Verdict == consent.Allow || !found && !byRule
 }
 
 // recheck cuts the flows whose yes is gone.
@@ -129,38 +128,6 @@ func (s *flows) list() []*flow {
 		list = append(list, f)
 	}
 	return list
-}
-
-// watch rechecks whenever the rules change, and while flows are open also as
-// time passes, until ctx ends. A watcher that was too slow for the engine is
-// replaced, after a recheck.
-func (s *flows) watch(ctx context.Context) {
-	tick := time.NewTicker(recheckEvery)
-	defer tick.Stop()
-	for ctx.Err() == nil {
-		changes, stop := s.engine.Watch()
-		s.recheck()
-		s.follow(ctx, changes, tick)
-		stop()
-	}
-}
-
-func (s *flows) follow(ctx context.Context, changes <-chan consent.Change, tick *time.Ticker) {
-	for {
-		select {
-		case change, open := <-changes:
-			if !open {
-				return
-			}
-			if change.Rules {
-				s.recheck()
-			}
-		case <-tick.C:
-			s.recheck()
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // close ends every flow; later ones are refused.

@@ -62,6 +62,9 @@ func (a *Agent) handler() http.Handler {
 	} {
 		mux.Handle(pattern, answering(serve))
 	}
+	for pattern, serve := range a.networkCalls() {
+		mux.Handle(pattern, answering(serve))
+	}
 	mux.Handle("/", answering(func(http.ResponseWriter, *http.Request) error {
 		return &api.Error{Code: "not-found", Message: "the agent has no such call", Hint: "is the client of another version?", Status: statusNotFound}
 	}))

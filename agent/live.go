@@ -19,17 +19,20 @@ type live struct {
 	agent *Agent
 	rec   record
 
-	ports    []*published
+	ports    portTable
 	output   *output
 	files    stdFiles
 	flows    *flows
 	worker   *worker.Client // the router of an image
 	instance sandbox.Instance
+	broker   *broker
 
 	ctx     context.Context // of the helpers
 	cancel  context.CancelFunc
 	helpers sync.WaitGroup
 	done    chan struct{} // closed when all has ended and was recorded
+
+	savePorts func() // writes the ports into the run's record
 
 	mu     sync.Mutex
 	reason string // why we ended it
@@ -54,17 +57,6 @@ func (l *live) raise(ctx context.Context, dir string, to sink) error {
 		return err
 	}
 	return l.startSandbox(ctx)
-}
-
-func (l *live) takePorts() error {
-	for _, mapping := range l.rec.Request.Ports {
-		p, err := publish(mapping)
-		if err != nil {
-			return err
-		}
-		l.ports = append(l.ports, p)
-	}
-	return nil
 }
 
 func (l *live) openFiles(dir string, to sink) (err error) {
@@ -95,13 +87,14 @@ func (l *live) startSandbox(ctx context.Context) (err error) {
 	if l.instance, err = l.agent.hostOf(l.rec.Format).Start(ctx, spec, b); err != nil {
 		return err
 	}
-	l.helpers.Go(func() { l.flows.watch(l.ctx) })
 	if l.worker != nil {
+		l.openPorts(ctx)
 		l.helpers.Go(l.watchWorker)
-		for _, p := range l.ports {
-			p.serve(l.ctx, l.worker.Inbound, l.agent.cfg.Log)
-		}
+		l.helpers.Go(func() { watchRules(l.ctx, l.agent.engine, l.recheckPorts) })
 	}
+	// Not with the ports: cutting flows waits for nobody.
+	l.helpers.Go(func() { watchRules(l.ctx, l.agent.engine, l.flows.recheck) })
+	l.broker = b
 	return nil
 }
 
@@ -154,13 +147,12 @@ func (l *live) endedBecause() string {
 func (l *live) teardown() {
 	l.cancel()
 	l.flows.close()
-	for _, p := range l.ports {
-		p.close()
-	}
+	l.ports.close()
 	if l.worker != nil {
 		l.worker.Close() //nolint:errcheck // it is gone, however it ended
 	}
 	l.helpers.Wait()
+	l.ports.wait()
 	l.files.close()
 	if l.output != nil {
 		l.output.close()

@@ -56,7 +56,7 @@ func (a *Agent) prepare(ctx context.Context, req api.RunRequest, progress func(a
 // prepareModule copies the module into the store: what was looked at is what runs.
 func (a *Agent) prepareModule(rec *record) error {
 	if len(rec.Request.Ports) > 0 {
-		return invalid("a WebAssembly module has no network card, so it has no ports to publish")
+		return errNoCard
 	}
 	if len(rec.Request.Waive) > 0 {
 		return invalid("a WebAssembly module runs behind all of its walls; there is none to waive")
@@ -178,17 +178,7 @@ func checkRequest(req *api.RunRequest) error {
 			return invalid("environment %q is not of the form NAME=VALUE", kv)
 		}
 	}
-	seen := map[uint16]bool{}
-	for _, p := range req.Ports {
-		if p.App == 0 {
-			return invalid("port 0 of the app cannot be published")
-		}
-		if p.Host != 0 && seen[p.Host] {
-			return invalid("port %d is published twice", p.Host)
-		}
-		seen[p.Host] = true
-	}
-	if err := sandbox.CheckWaived(req.Waive); err != nil {
+	if err := checkPorts(req.Ports); err != nil {
 		return err
 	}
 	l := req.Limits

@@ -63,6 +63,7 @@ func (r *run) start(ctx context.Context, to sink) error {
 	}
 	rec, _ := r.snapshot()
 	l := newLive(r.agent, rec)
+	l.savePorts = func() { r.savePorts(l) }
 	if err := l.raise(ctx, r.dir, to); err != nil {
 		l.teardown()
 		r.agent.engine.RunEnded(rec.ID) // what was given to this run only
@@ -73,13 +74,27 @@ func (r *run) start(ctx context.Context, to sink) error {
 	r.live = l
 	r.mu.Unlock()
 	r.agent.work.Go(func() { r.supervise(l) })
-	return r.move(evUp, func(rec *record) {
+	err := r.move(evUp, func(rec *record) {
 		rec.Started, rec.Ended, rec.Exit, rec.Error = r.agent.cfg.Now(), time.Time{}, nil, nil
-		rec.Ports = nil
-		for _, p := range l.ports {
-			rec.Ports = append(rec.Ports, p.mapping)
-		}
+		rec.Ports = l.mappings(false)
 	})
+	if err == nil {
+		l.offerPorts()
+	}
+	return err
+}
+
+// savePorts keeps what is published now, also for the next start.
+func (r *run) savePorts(l *live) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.live != l {
+		return
+	}
+	r.rec.Ports, r.rec.Request.Ports = l.mappings(false), l.mappings(true)
+	if err := r.rec.save(r.dir); err != nil {
+		r.agent.cfg.Log.Error("record the ports of a run", "run", r.rec.ID, "error", err)
+	}
 }
 
 // supervise waits for the end of the app and puts everything away.

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -25,16 +24,8 @@ type udpFlow struct {
 }
 
 func newUDPFlow(udp *net.UDPConn) (passable, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	pair, theirs, err := datagramPair()
 	if err != nil {
-		return nil, fmt.Errorf("socketpair: %w", err)
-	}
-	ours := os.NewFile(uintptr(fds[0]), "udp")
-	defer ours.Close()
-	theirs := os.NewFile(uintptr(fds[1]), "udp-peer")
-	pair, err := net.FileConn(ours)
-	if err != nil {
-		theirs.Close()
 		return nil, err
 	}
 	f := &udpFlow{Conn: pair, udp: udp, theirs: theirs}

@@ -18,6 +18,9 @@
 //	POST   /v1/runs/REF/kill               KillRequest
 //	POST   /v1/runs/REF/exec               ExecRequest → upgraded to a stream
 //	GET    /v1/runs/REF/logs?follow=1      NDJSON of LogLine
+//	GET    /v1/runs/REF/ports              []Port (ports.go)
+//	POST   /v1/runs/REF/ports              PortMapping → Port: publishes while the app runs
+//	DELETE /v1/runs/REF/ports/HOST?udp=1   Port: cuts its connections
 //	GET    /v1/images                      []Image
 //	GET    /v1/images/inspect?ref=REF      Image
 //	DELETE /v1/images?ref=REF&force=1      RemovedImages
@@ -102,12 +105,6 @@ type RunRequest struct {
 	NoInput    bool               `json:"noInput,omitempty"`
 	Pull       string             `json:"pull,omitempty"`     // "missing" (default), "always", "never"
 	Platform   string             `json:"platform,omitempty"` // "linux/arm64"; "" is this machine's
-}
-
-// PortMapping publishes a port of the app on 127.0.0.1 and ::1.
-type PortMapping struct {
-	Host uint16 `json:"host"` // 0: any free port
-	App  uint16 `json:"app"`
 }
 
 // VolumeMount mounts a named volume.

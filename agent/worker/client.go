@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 
@@ -90,18 +89,6 @@ func (c *Client) Ended() <-chan struct{} { return c.ended }
 func (c *Client) Route(ctx context.Context, run string, link *os.File) error {
 	defer link.Close()
 	_, err := c.peer.Call(ctx, verbRoute, routeJob{Run: run}, nil, link)
-	return err
-}
-
-// Inbound hands an accepted connection to the app's port and closes its own copy.
-func (c *Client) Inbound(ctx context.Context, port uint16, conn *net.TCPConn) error {
-	defer conn.Close()
-	file, err := conn.File()
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	_, err = c.peer.Call(ctx, verbInbound, inbound{Port: port}, nil, file)
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/consentry/consentry/agent/portal"
 	"github.com/consentry/consentry/data"
 	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/router"
@@ -33,7 +34,7 @@ func Main() int {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	s := &server{log: log, ctx: ctx}
+	s := &server{log: log, ctx: ctx, routing: make(chan struct{})}
 	s.peer = wire.New(conn, s.handle)
 	err = s.peer.Serve(ctx)
 	// Its jobs are not waited for: they end with the process, and hold nothing
@@ -53,8 +54,11 @@ type server struct {
 
 	mu     sync.Mutex
 	busy   bool
-	router *router.Router
 	module sandbox.Instance
+
+	routing chan struct{} // closed once router and portal are there
+	router  *router.Router
+	portal  *portal.Portal
 }
 
 func (s *server) handle(ctx context.Context, verb string, body json.RawMessage, files []*os.File) (wire.Reply, error) {
@@ -65,6 +69,9 @@ func (s *server) handle(ctx context.Context, verb string, body json.RawMessage, 
 		return wire.Reply{}, s.startModule(body, files)
 	case verbInbound:
 		return wire.Reply{}, s.inbound(ctx, body, files)
+	case verbPorts:
+		fdwire.CloseAll(files)
+		return wire.Reply{}, s.setPorts(ctx, body)
 	}
 	fdwire.CloseAll(files)
 	module := s.current()
@@ -149,9 +156,9 @@ func (s *server) runRouter(ctx context.Context, link *fdwire.Conn) error {
 	if err != nil {
 		return errors.Join(err, tap.Close())
 	}
-	s.mu.Lock()
-	s.router = r
-	s.mu.Unlock()
+	s.router, s.portal = r, portal.New(r, s.log)
+	close(s.routing)
+	defer s.portal.Close()
 	return r.Run(ctx)
 }
 
@@ -177,24 +184,4 @@ func DataAPI() []string {
 		net.JoinHostPort(sandbox.Gateway4, port),
 		net.JoinHostPort(sandbox.Gateway6, port),
 	}
-}
-
-func (s *server) inbound(ctx context.Context, body json.RawMessage, files []*os.File) error {
-	defer fdwire.CloseAll(files)
-	var to inbound
-	if err := json.Unmarshal(body, &to); err != nil {
-		return fmt.Errorf("%w: %w", sandbox.ErrInvalid, err)
-	}
-	s.mu.Lock()
-	r := s.router
-	s.mu.Unlock()
-	if r == nil || len(files) != 1 {
-		return fmt.Errorf("%w: no network card yet", sandbox.ErrUnavailable)
-	}
-	conn, err := net.FileConn(files[0])
-	if err != nil {
-		return err
-	}
-	go r.ServeInbound(s.ctx, conn, to.Port) //nolint:errcheck // the far end sees the connection end
-	return nil
 }

@@ -8,8 +8,12 @@
 //	  | --------------------------------------> |  confines itself, starts
 //	  | answer: it runs (or why it does not)    |
 //	  | <-------------------------------------- |
-//	  | inbound{port} + accepted connection     |  broker.dial, broker.open, …
+//	  | ports{all that are published}           |  broker.dial, broker.open, …
 //	  | --------------------------------------> | -------------------------------> agent
+//	  | inbound{port} + accepted connection     |
+//	  | --------------------------------------> |
+//	  | answer: the connection has ended        |
+//	  | <-------------------------------------- |
 //	  | wait{} … answered with the Exit         |
 //	  | <-------------------------------------- |
 //
@@ -17,6 +21,7 @@
 package worker
 
 import (
+	"github.com/consentry/consentry/agent/portal"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -24,6 +29,7 @@ import (
 const (
 	verbRoute   = "worker.route"
 	verbModule  = "worker.module"
+	verbPorts   = "worker.ports"
 	verbInbound = "worker.inbound"
 	verbWait    = "worker.wait"
 	verbStop    = "worker.stop"
@@ -41,9 +47,17 @@ type moduleJob struct {
 	Spec sandbox.Spec `json:"spec"`
 }
 
-// inbound carries a connection that the agent accepted on a published port.
+// ports are all that are published over TCP from now on.
+type ports struct {
+	Ports []portal.Port `json:"ports"`
+}
+
+// inbound carries a connection that the agent accepted on a published port of
+// the user's computer, or one end of a pair that carries the datagrams of one
+// client to a UDP port of the app. It is answered when the connection has ended.
 type inbound struct {
-	Port uint16 `json:"port"`
+	Host   uint16 `json:"host,omitempty"`   // TCP
+	AppUDP uint16 `json:"appUDP,omitempty"` // UDP
 }
 
 type signal struct {

@@ -36,11 +36,12 @@ var rules = []rule{
 	{"agent/ipc", with(contract, "agent/api")},
 	{"agent/client", with(contract, "agent/api", "agent/ipc")},
 	// The confined processes of one run: hostile bytes, so no consent, no store.
-	{"agent/worker", with(contract, "router", "wasmhost", "data", "share", "linuxhost")},
+	{"agent/portal", contract},
+	{"agent/worker", with(contract, "agent/portal", "router", "wasmhost", "data", "share", "linuxhost")},
 	{"agent/launcher", with(contract, "linuxhost", "vmhost", "guestwire")},
 	{"agent", with(contract, "consent", "oci", "router", "data", "share", "kernel",
 		"linuxhost", "wasmhost", "vmhost", "guestwire",
-		"agent/api", "agent/ipc", "agent/worker", "agent/launcher")},
+		"agent/api", "agent/ipc", "agent/portal", "agent/worker", "agent/launcher")},
 
 	{"tray", with(base, "agent/api", "agent/client")},
 	{"cmd", []string{"*"}},
@@ -71,6 +72,7 @@ var bans = []ban{
 	{from: "wasmhost", to: "consent"},
 	{from: "vmhost", to: "consent"},
 	{from: "agent/worker", to: "consent"},
+	{from: "agent/portal", to: "consent"},
 	{from: "tray", to: "agent", except: []string{"agent/api", "agent/ipc", "agent/client"}},
 	{from: "guestinit", to: "agent"},
 	{from: "guestinit", to: "consent"},

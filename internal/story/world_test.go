@@ -87,6 +87,7 @@ func prepare(dir string) error {
 func serveWeb(hits string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		note(hits+".paths", r.URL.Path)
 		fmt.Fprintf(w, "page of %s\n", r.Host)
 	})
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
@@ -107,14 +108,19 @@ func serveWeb(hits string) error {
 	}
 	server := &http.Server{Handler: mux, ConnState: func(c net.Conn, s http.ConnState) {
 		if s == http.StateNew {
-			f, err := os.OpenFile(hits, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-			if err == nil {
-				fmt.Fprintln(f, c.RemoteAddr())
-				f.Close()
-			}
+			note(hits, c.RemoteAddr())
 		}
 	}}
 	return server.Serve(l)
+}
+
+// note adds a line to a file that the tests look at.
+func note(file string, what any) {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		fmt.Fprintln(f, what)
+		f.Close()
+	}
 }
 
 // world is one user's machine, cabled to a small internet.
@@ -274,12 +280,19 @@ func (r *running) wait() result {
 // until waits for something that takes a moment.
 func (w *world) until(what string, is func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	w.untilWithin(1, what, is)
+}
+
+// untilWithin waits many times as long.
+func (w *world) untilWithin(times int, what string, is func() bool) {
+	w.t.Helper()
+	patience := time.Duration(times) * 20 * time.Second
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if is() {
 			return
 		}
 	}
-	w.t.Fatalf("20 s have passed and it is not so that %s", what)
+	w.t.Fatalf("%s have passed and it is not so that %s", patience, what)
 }
 
 // reached says how many connections the web server of the world has seen.

@@ -83,6 +83,9 @@ func ports(list []api.PortMapping) string {
 	words := make([]string, len(list))
 	for i, p := range list {
 		words[i] = fmt.Sprintf("localhost:%d->%d", p.Host, p.App)
+		if p.UDP() {
+			words[i] += "/udp"
+		}
 	}
 	return strings.Join(words, ", ")
 }

@@ -16,7 +16,7 @@ import (
 
 // runFlags are the flags of run as they were typed.
 type runFlags struct {
-	ports, env, envFiles, volumes, shares, waive                          []string
+	ports, csp, env, envFiles, volumes, shares, waive                     []string
 	name, memory, user, workDir, entrypoint, pull, platform, answer       string
 	cpus                                                                  float64
 	pids                                                                  int64
@@ -50,7 +50,8 @@ and consentry deny. The exit code is the app's; 125 is an error of ours.`,
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(false)
-	flags.StringArrayVarP(&f.ports, "publish", "p", nil, "serve a port of the app at http://localhost: `[HOST:]APP`")
+	flags.StringArrayVarP(&f.ports, "publish", "p", nil, "serve a port of the app at http://localhost: `[HOST:]APP[/http|raw|udp]`")
+	flags.StringArrayVar(&f.csp, "csp", nil, "Content-Security-Policy of the app's pages: `[PORT=]on|off|report`")
 	flags.StringArrayVarP(&f.env, "env", "e", nil, "set a variable: `K=V`, or K to pass yours on")
 	flags.StringArrayVar(&f.envFiles, "env-file", nil, "read variables from a `FILE`")
 	flags.StringArrayVarP(&f.volumes, "volume", "v", nil, "mount a volume `NAME:/path[:ro]`, or share DIR:/path[:rw]")
@@ -153,6 +154,9 @@ func (f *runFlags) mounts(r *api.RunRequest, cwd string) error {
 			return err
 		}
 		r.Ports = append(r.Ports, port)
+	}
+	if err := setCSP(r.Ports, f.csp); err != nil {
+		return err
 	}
 	for _, text := range f.volumes {
 		volume, share, err := parseVolume(text, cwd)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/consentry/consentry/agent/api"
@@ -95,6 +96,7 @@ func (s *session) hasStarted(f frame) (int, bool, error) {
 		return 0, false, err
 	}
 	s.started = true
+	s.sayPages()
 	if !s.Detach {
 		s.sendSize() // it may have changed during the pull
 		return 0, false, s.emit(event{Event: "started", Run: &s.run})
@@ -105,6 +107,18 @@ func (s *session) hasStarted(f frame) (int, bool, error) {
 	}
 	_, err := fmt.Fprintln(s.Out, plain(s.run.ID))
 	return 0, true, err
+}
+
+// sayPages tells where the app's pages will be.
+func (s *session) sayPages() {
+	if s.JSON || s.Quiet {
+		return
+	}
+	for _, p := range s.run.Ports {
+		if p.URL != "" {
+			s.say("the app's port " + strconv.Itoa(int(p.App)) + " is at " + plain(p.URL))
+		}
+	}
 }
 
 func (s *session) hasEnded(f frame) (int, bool, error) {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"math"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,44 +11,6 @@ import (
 
 	"github.com/consentry/consentry/agent/api"
 )
-
-// parsePort reads [HOST:]APP; "8080" is port 8080 on both sides. An address
-// before it is taken only if it is the one we publish on anyway.
-func parsePort(text string) (api.PortMapping, error) {
-	fail := func(wrong string) (api.PortMapping, error) {
-		return api.PortMapping{}, badFlag("-p", text, wrong, "-p 8080, or -p 9000:8080 for port 8080 of the app at http://localhost:9000")
-	}
-	spec := strings.TrimSuffix(text, "/tcp")
-	if strings.Contains(spec, "/") {
-		return fail("only TCP ports are published")
-	}
-	if i := strings.LastIndex(spec, ":"); i >= 0 {
-		if j := strings.LastIndex(spec[:i], ":"); j >= 0 {
-			if !loopback(spec[:j]) {
-				return fail("ports are published on 127.0.0.1 and ::1 only, never on another address")
-			}
-			spec = spec[j+1:]
-		}
-	}
-	hostText, appText, both := strings.Cut(spec, ":")
-	if !both {
-		appText = hostText
-	}
-	host, err := strconv.ParseUint(hostText, 10, 16)
-	if err != nil {
-		return fail(fmt.Sprintf("%q is not a port (0 to 65535)", hostText))
-	}
-	app, err := strconv.ParseUint(appText, 10, 16)
-	if err != nil || app == 0 {
-		return fail(fmt.Sprintf("%q is not a port of an app (1 to 65535)", appText))
-	}
-	return api.PortMapping{Host: uint16(host), App: uint16(app)}, nil
-}
-
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return host == "localhost" || err == nil && addr.IsLoopback()
-}
 
 // parseVolume reads NAME:/path[:ro] as a volume and DIR:/path[:rw|ro] as a
 // share, which is read-only unless it says rw.
