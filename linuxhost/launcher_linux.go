@@ -28,7 +28,8 @@ type launcher struct {
 	group    *cgroup
 	init     *initProcess
 	landlock int
-	hadRoot  bool             // a process was started as the image's root
+	hadRoot  bool // a process was started as the image's root
+	paused   bool
 	consoles map[int]*console // by process number
 	ended    chan struct{}    // closed when app's exit is known
 	exit     sandbox.Exit
@@ -78,6 +79,10 @@ func (l *launcher) tearDown() error {
 	l.mu.Unlock()
 	if child != nil {
 		child.kill()
+		if group != nil {
+			//nolint:errcheck // a kill waits for the thaw of what is paused
+			group.thaw()
+		}
 		<-child.ended
 	}
 	if group != nil {
@@ -105,10 +110,13 @@ func (l *launcher) handle(ctx context.Context, verb string, body json.RawMessage
 		posture, err := l.posture()
 		return wire.Reply{Body: posture}, err
 	case verbKill:
-		if child := l.running(); child != nil {
-			child.kill()
-		}
+		l.kill()
 		return wire.Reply{}, nil
+	case verbPause, verbUnpause:
+		return wire.Reply{}, l.pause(ctx, verb == verbPause)
+	case verbStats:
+		stats, err := l.stats()
+		return wire.Reply{Body: stats}, err
 	}
 	return wire.Reply{}, fmt.Errorf("%w: launcher knows no %q", sandbox.ErrInvalid, verb)
 }
