@@ -30,6 +30,8 @@ type live struct {
 	cancel  context.CancelFunc
 	helpers sync.WaitGroup
 	done    chan struct{} // closed when all has ended and was recorded
+	exit    sandbox.Exit  // once done
+	health  health
 
 	mu     sync.Mutex
 	reason string // why we ended it
@@ -96,6 +98,9 @@ func (l *live) startSandbox(ctx context.Context) (err error) {
 		return err
 	}
 	l.helpers.Go(func() { l.flows.watch(l.ctx) })
+	if check := l.rec.Check; check != nil {
+		l.helpers.Go(func() { l.watchHealth(*check) })
+	}
 	if l.worker != nil {
 		l.helpers.Go(l.watchWorker)
 		for _, p := range l.ports {
