@@ -71,3 +71,19 @@ func TestFreezerOfEveryTree(t *testing.T) {
 		t.Fatal("no cgroup of this machine can be frozen")
 	}
 }
+
+func TestExitingIsTold(t *testing.T) {
+	if exiting(os.Getpid()) {
+		t.Error("this process is about to end")
+	}
+	child := exec.Command("true")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer child.Wait()
+	for end := time.Now().Add(10 * time.Second); !exiting(child.Process.Pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a zombie is said to live")
+		}
+	}
+}
