@@ -58,6 +58,8 @@ type Agent struct {
 	over chan struct{}  // closed when the agent ends itself
 	work sync.WaitGroup // supervisors of runs
 
+	closing chan struct{} // closed when the agent begins to end
+
 	mu   sync.Mutex
 	runs map[string]*run // by id
 }
@@ -66,7 +68,7 @@ type Agent struct {
 // agent's lock.
 func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	a := &Agent{
-		cfg: cfg, started: cfg.Now(), over: make(chan struct{}), runs: map[string]*run{},
+		cfg: cfg, started: cfg.Now(), over: make(chan struct{}), closing: make(chan struct{}), runs: map[string]*run{},
 		dialler: dial.New(dial.Config{Proxies: cfg.Proxies}),
 	}
 	defer func() {
@@ -148,6 +150,7 @@ func (a *Agent) Serve(ctx context.Context, l net.Listener) error {
 	}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
+	a.startKept()
 	served := make(chan struct{})
 	var ending sync.WaitGroup
 	ending.Go(func() {
@@ -177,6 +180,7 @@ const (
 
 // Close stops every run and closes the stores.
 func (a *Agent) Close() error {
+	close(a.closing)
 	for _, r := range a.list() {
 		r.end("the agent ended")
 	}

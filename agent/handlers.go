@@ -59,6 +59,10 @@ func (a *Agent) handler() http.Handler {
 		"POST /v1/store/reset":       a.resetStore,
 		"GET /v1/profile":            a.getProfile,
 		"PUT /v1/profile":            a.setProfile,
+
+		"POST /v1/runs/{ref}/pause":   a.pauseRun,
+		"POST /v1/runs/{ref}/unpause": a.unpauseRun,
+		"GET /v1/stats":               a.getStats,
 	} {
 		mux.Handle(pattern, answering(serve))
 	}

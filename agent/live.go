@@ -31,6 +31,8 @@ type live struct {
 	cancel  context.CancelFunc
 	helpers sync.WaitGroup
 	done    chan struct{} // closed when all has ended and was recorded
+	exit    sandbox.Exit  // once done
+	health  health
 
 	savePorts func() // writes the ports into the run's record
 
@@ -86,6 +88,9 @@ func (l *live) startSandbox(ctx context.Context) (err error) {
 	spec.Process.Stdio = l.files.give()
 	if l.instance, err = l.agent.hostOf(l.rec.Format).Start(ctx, spec, b); err != nil {
 		return err
+	}
+	if check := l.rec.Check; check != nil {
+		l.helpers.Go(func() { l.watchHealth(*check) })
 	}
 	if l.worker != nil {
 		l.openPorts(ctx)

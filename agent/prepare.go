@@ -90,6 +90,7 @@ func (a *Agent) prepareImage(ctx context.Context, rec *record, progress func(api
 	rec.Spec.Process = process
 	rec.Spec.Stop.Signal = img.StopSignal()
 	rec.Spec.Image = &sandbox.Image{Lower: img.Layers}
+	rec.Check = healthCheck(req, img.Config.Healthcheck)
 	return nil
 }
 
@@ -180,6 +181,11 @@ func checkRequest(req *api.RunRequest) error {
 	}
 	if err := checkPorts(req.Ports); err != nil {
 		return err
+	}
+	if policy, err := parseRestart(req.Restart); err != nil {
+		return err
+	} else if req.Remove && policy.when != "" {
+		return invalid("a run that is removed at its end cannot be restarted; leave --rm or --restart out")
 	}
 	l := req.Limits
 	switch {

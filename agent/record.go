@@ -23,6 +23,10 @@ type record struct {
 	Spec    sandbox.Spec   `json:"spec"`
 	// Slot numbers the block of host ids that belongs to this run alone.
 	Slot uint32 `json:"slot"`
+	// Stopped says that the user ended it: no restart policy brings it back.
+	Stopped bool `json:"stopped,omitempty"`
+	// Check is what its health is judged by; nil for none.
+	Check *api.HealthCheck `json:"check,omitempty"`
 }
 
 // Blocks of 65,536 host ids for apps. They lie in the range that systemd leaves

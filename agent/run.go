@@ -37,13 +37,17 @@ func (r *run) move(ev event, change func(*record)) error {
 	defer r.mu.Unlock()
 	to, err := next(r.rec.State, ev)
 	if err != nil {
-		return &api.Error{Code: "state", Message: fmt.Sprintf("%s: %v", r.rec.Name, err), Status: statusConflict}
+		return conflict(r.rec.Name, err)
 	}
 	r.rec.State = to
 	if change != nil {
 		change(&r.rec)
 	}
 	return r.rec.save(r.dir)
+}
+
+func conflict(name string, err error) error {
+	return &api.Error{Code: "state", Message: fmt.Sprintf("%s: %v", name, err), Status: statusConflict}
 }
 
 // snapshot returns a copy of the record and what is alive.
@@ -76,6 +80,7 @@ func (r *run) start(ctx context.Context, to sink) error {
 	r.agent.work.Go(func() { r.supervise(l) })
 	err := r.move(evUp, func(rec *record) {
 		rec.Started, rec.Ended, rec.Exit, rec.Error = r.agent.cfg.Now(), time.Time{}, nil, nil
+		rec.Stopped = false
 		rec.Ports = l.mappings(false)
 	})
 	if err == nil {
@@ -108,6 +113,7 @@ func (r *run) supervise(l *live) {
 	}
 	l.teardown()
 	r.agent.engine.RunEnded(r.rec.ID)
+	l.exit = exit
 	r.recordEnd(exit)
 	close(l.done)
 }
@@ -133,7 +139,9 @@ func (r *run) recordEnd(exit sandbox.Exit) {
 		if err := r.agent.forget(r); err != nil {
 			log.Error("remove run", "run", rec.ID, "error", err)
 		}
+		return
 	}
+	r.planRestart(exit)
 }
 
 func exitText(exit sandbox.Exit) string {
@@ -166,10 +174,16 @@ func (r *run) end(reason string) {
 // A negative grace is the app's own.
 func (r *run) stop(ctx context.Context, grace time.Duration) error {
 	rec, l := r.snapshot()
+	if l == nil && r.giveUp() {
+		return nil
+	}
 	if l == nil {
 		return notRunning(rec.Name)
 	}
-	if err := r.move(evStop, nil); err != nil {
+	if err := r.move(evStop, func(rec *record) { rec.Stopped = true }); err != nil {
+		return err
+	}
+	if err := l.wake(ctx); err != nil {
 		return err
 	}
 	if grace < 0 {
@@ -194,6 +208,13 @@ func (r *run) stop(ctx context.Context, grace time.Duration) error {
 		return err
 	}
 	return wait(ctx, l.done)
+}
+
+// stoppedByUser keeps the restart policy from bringing the run back.
+func (r *run) stoppedByUser() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rec.Stopped = true
 }
 
 func wait(ctx context.Context, done <-chan struct{}) error {

@@ -194,7 +194,7 @@ func (a *Agent) follow(r *run, l *live, s *stream, attached sink) error {
 	}
 	select {
 	case <-l.done:
-		err := s.json(api.FrameExit, r.exit())
+		err := s.json(api.FrameExit, l.exit)
 		s.conn.Close()
 		<-left
 		return err
@@ -215,7 +215,10 @@ func (r *run) exit() sandbox.Exit {
 
 // summary is the run as `ps` shows it.
 func (r *run) summary(a *Agent) api.Run {
-	rec, _ := r.snapshot()
+	rec, l := r.snapshot()
+	if l != nil {
+		rec.Health = l.health.get()
+	}
 	for _, p := range a.engine.Pending() {
 		if p.Request.Run == rec.ID {
 			rec.Requests++
@@ -248,10 +251,12 @@ func (a *Agent) inspectRun(w http.ResponseWriter, r *http.Request) error {
 	}
 	if l != nil {
 		posture, err := l.instance.Posture(r.Context())
-		if err != nil {
+		switch {
+		case err == nil:
+			detail.Posture = &posture
+		case !errors.Is(err, sandbox.ErrUnavailable): // that app has just ended
 			return err
 		}
-		detail.Posture = &posture
 	}
 	return ok(w, detail)
 }
@@ -268,6 +273,7 @@ func (a *Agent) removeRun(w http.ResponseWriter, r *http.Request) error {
 			Hint: "stop it first with: consentry stop " + rec.Name + "; or use rm -f",
 		}
 	}
+	run.stoppedByUser()
 	run.end("removed")
 	if err := a.forget(run); err != nil {
 		return err
@@ -348,6 +354,12 @@ func (a *Agent) killRun(w http.ResponseWriter, r *http.Request) error {
 	}
 	if req.Signal == 0 {
 		req.Signal = int(sandbox.SIGKILL)
+	}
+	if sandbox.Signal(req.Signal) == sandbox.SIGKILL {
+		run.stoppedByUser()
+		if err := l.wake(r.Context()); err != nil {
+			return err
+		}
 	}
 	if err := l.signal(r.Context(), sandbox.Signal(req.Signal)); err != nil {
 		return err

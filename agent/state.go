@@ -10,21 +10,26 @@ import (
 type event string
 
 const (
-	evStart  event = "start"  // the user starts it
-	evUp     event = "up"     // its sandbox stands and the app runs
-	evStop   event = "stop"   // the user stops it
-	evExit   event = "exit"   // the app has ended
-	evFailed event = "failed" // the sandbox could not be raised
+	evStart   event = "start"  // the user starts it
+	evUp      event = "up"     // its sandbox stands and the app runs
+	evStop    event = "stop"   // the user stops it
+	evExit    event = "exit"   // the app has ended
+	evFailed  event = "failed" // the sandbox could not be raised
+	evPause   event = "pause"
+	evUnpause event = "unpause"
+	evRetry   event = "restart" // its policy will start it again
 )
 
 // transitions are the legal moves of a run's life.
 var transitions = map[api.State]map[event]api.State{
-	api.Created:  {evStart: api.Starting, evFailed: api.Failed},
-	api.Starting: {evUp: api.Running, evFailed: api.Failed, evExit: api.Exited},
-	api.Running:  {evStop: api.Stopping, evExit: api.Exited},
-	api.Stopping: {evStop: api.Stopping, evExit: api.Exited},
-	api.Exited:   {evStart: api.Starting},
-	api.Failed:   {evStart: api.Starting},
+	api.Created:    {evStart: api.Starting, evFailed: api.Failed},
+	api.Starting:   {evUp: api.Running, evFailed: api.Failed, evExit: api.Exited},
+	api.Running:    {evStop: api.Stopping, evExit: api.Exited, evPause: api.Paused},
+	api.Paused:     {evStop: api.Stopping, evExit: api.Exited, evUnpause: api.Running},
+	api.Stopping:   {evStop: api.Stopping, evExit: api.Exited},
+	api.Exited:     {evStart: api.Starting, evRetry: api.Restarting},
+	api.Restarting: {evStart: api.Starting, evStop: api.Exited, evExit: api.Exited},
+	api.Failed:     {evStart: api.Starting},
 }
 
 // illegalMove is an event that does not fit the state a run is in.

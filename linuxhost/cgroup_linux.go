@@ -271,6 +271,7 @@ func (g *cgroup) remove() error {
 		if last == nil {
 			return nil
 		}
+		last = errors.Join(last, g.thaw())
 		time.Sleep(removePause)
 	}
 	return last

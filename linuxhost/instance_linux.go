@@ -15,7 +15,7 @@ import (
 
 const defaultGrace = 10 * time.Second
 
-// instance is a running app. It is also an Execer, a Signaler and a Resizer.
+// instance is a running app, with all optional powers of the contract.
 type instance struct {
 	launcher *launcherHold
 	stop     sandbox.StopRule
@@ -32,6 +32,8 @@ var (
 	_ sandbox.Execer   = (*instance)(nil)
 	_ sandbox.Signaler = (*instance)(nil)
 	_ sandbox.Resizer  = (*instance)(nil)
+	_ sandbox.Pauser   = (*instance)(nil)
+	_ sandbox.Statser  = (*instance)(nil)
 )
 
 func newInstance(l *launcherHold, spec sandbox.Spec) *instance {
@@ -73,7 +75,7 @@ func (i *instance) Stop(ctx context.Context) error {
 	i.stopping.Do(func() {
 		defer close(i.asked)
 		//nolint:errcheck // what cannot be asked is killed below
-		i.Signal(ctx, i.stop.Signal)
+		errors.Join(i.Unpause(ctx), i.Signal(ctx, i.stop.Signal))
 	})
 	select {
 	case <-i.over:
@@ -94,6 +96,29 @@ func (i *instance) Posture(ctx context.Context) (sandbox.Posture, error) {
 	var p sandbox.Posture
 	_, err := i.launcher.peer.Call(ctx, verbPosture, struct{}{}, &p)
 	return p, err
+}
+
+// freezeTime bounds how long a pause may take to hold everything.
+const freezeTime = 10 * time.Second
+
+// Pause holds every process of the app; Stop and kill still end it.
+func (i *instance) Pause(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, freezeTime)
+	defer cancel()
+	_, err := i.launcher.peer.Call(ctx, verbPause, struct{}{}, nil)
+	return err
+}
+
+// Unpause lets a paused app go on; one that runs already is left alone.
+func (i *instance) Unpause(ctx context.Context) error {
+	_, err := i.launcher.peer.Call(ctx, verbUnpause, struct{}{}, nil)
+	return err
+}
+
+// Stats come from the app's cgroup.
+func (i *instance) Stats(ctx context.Context) (s sandbox.Stats, err error) {
+	_, err = i.launcher.peer.Call(ctx, verbStats, struct{}{}, &s)
+	return s, err
 }
 
 // Signal goes to the app's first process.

@@ -29,6 +29,7 @@ type launcher struct {
 	init     *initProcess
 	landlock int
 	hadRoot  bool      // a process was started as the image's root
+	paused   bool
 	verdicts *verdicts // nil where no eBPF program stands
 	noLSM    string
 	consoles map[int]*console // by process number
@@ -80,6 +81,10 @@ func (l *launcher) tearDown() error {
 	l.mu.Unlock()
 	if child != nil {
 		child.kill()
+		if group != nil {
+			//nolint:errcheck // a kill waits for the thaw of what is paused
+			group.thaw()
+		}
 		<-child.ended
 	}
 	var errs error
@@ -111,10 +116,13 @@ func (l *launcher) handle(ctx context.Context, verb string, body json.RawMessage
 		posture, err := l.posture()
 		return wire.Reply{Body: posture}, err
 	case verbKill:
-		if child := l.running(); child != nil {
-			child.kill()
-		}
+		l.kill()
 		return wire.Reply{}, nil
+	case verbPause, verbUnpause:
+		return wire.Reply{}, l.pause(ctx, verb == verbPause)
+	case verbStats:
+		stats, err := l.stats()
+		return wire.Reply{Body: stats}, err
 	}
 	return wire.Reply{}, fmt.Errorf("%w: launcher knows no %q", sandbox.ErrInvalid, verb)
 }

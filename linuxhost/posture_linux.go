@@ -1,6 +1,7 @@
 package linuxhost
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -80,7 +81,27 @@ func (l *launcher) posture() (sandbox.Posture, error) {
 	}}
 	p.Walls = append(p.Walls, l.verdicts.walls(l.noLSM)...)
 	p.Waive(l.spec.Waived)
+	if p.Missing() != nil && exiting(l.init.pid()) {
+		return sandbox.Posture{}, fmt.Errorf("%w: the app has ended", sandbox.ErrUnavailable)
+	}
 	return p, nil
+}
+
+// exiting says whether a process has ended or is about to: it has given up its
+// namespaces and v1 cgroups already, and runs no code of its own any more.
+func exiting(pid int) bool {
+	const flag, flags = 0x4, 6 // PF_EXITING; the field, counted after the name
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	_, rest, _ := strings.Cut(string(raw[bytes.LastIndexByte(raw, ')')+1:]), " ")
+	fields := strings.Fields(rest)
+	if len(fields) <= flags {
+		return false
+	}
+	bits, err := strconv.ParseUint(fields[flags], 10, 64)
+	return err == nil && bits&flag != 0
 }
 
 // subjects are init and everything in the app's cgroup; a process that ends
@@ -169,7 +190,7 @@ func (l *launcher) namespaceWall(all []subject) sandbox.Wall {
 			if errors.Is(theirErr, fs.ErrNotExist) {
 				continue // it has ended
 			}
-			if err != nil || theirErr != nil || ours == theirs {
+			if (err != nil || theirErr != nil || ours == theirs) && !exiting(s.pid) {
 				w.Detail = fmt.Sprintf("%s namespace of process %d is %q, ours is %q", ns, s.pid, theirs, ours)
 				return w
 			}
@@ -262,7 +283,7 @@ func (l *launcher) allInGroup(all []subject) bool {
 			return false
 		}
 		for _, h := range l.group.trees {
-			if in.of(h) != "/"+l.group.path {
+			if in.of(h) != "/"+l.group.path && !exiting(s.pid) {
 				return false
 			}
 		}

@@ -27,6 +27,7 @@ import (
 //	  | wait, signal, run …  | wait, signal, run …       |
 //	  | -------------------> | ------------------------> |
 //	  | resize, posture, kill|                           |
+//	  | pause, unpause, stats|                           |
 //	  | -------------------> |                           |
 //
 // Either end's hang-up ends everything below it.
@@ -42,6 +43,9 @@ const (
 	verbResize  = "resize"
 	verbPosture = "posture"
 	verbKill    = "kill"
+	verbPause   = "pause"
+	verbUnpause = "unpause"
+	verbStats   = "stats"
 )
 
 // appProcess is the number of the app's first process; init counts from it.

@@ -36,9 +36,9 @@ func (l *launcher) run(ctx context.Context, body json.RawMessage, files []*os.Fi
 // runInside has init start p. The ends of its standard streams stay ours to
 // close; a terminal keeps duplicates of its own.
 func (l *launcher) runInside(ctx context.Context, p sandbox.Process, stdio []*os.File) (runReply, error) {
-	child := l.running()
-	if child == nil {
-		return runReply{}, fmt.Errorf("%w: the app has ended", sandbox.ErrUnavailable)
+	child, err := l.awake()
+	if err != nil {
+		return runReply{}, err
 	}
 	if p.User.UID == 0 {
 		l.mu.Lock()
@@ -142,12 +142,25 @@ func (l *launcher) wait(ctx context.Context, body json.RawMessage) (wire.Reply, 
 }
 
 func (l *launcher) forward(ctx context.Context, verb string, body json.RawMessage) (wire.Reply, error) {
-	child := l.running()
-	if child == nil {
-		return wire.Reply{}, fmt.Errorf("%w: the app has ended", sandbox.ErrUnavailable)
+	child, err := l.awake()
+	if err != nil {
+		return wire.Reply{}, err
 	}
-	_, err := child.peer.Call(ctx, verb, body, nil)
+	_, err = child.peer.Call(ctx, verb, body, nil)
 	return wire.Reply{}, err
+}
+
+// awake returns init where it can answer: a paused one cannot.
+func (l *launcher) awake() (*initProcess, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.init == nil:
+		return nil, fmt.Errorf("%w: the app has ended", sandbox.ErrUnavailable)
+	case l.paused:
+		return nil, errPaused
+	}
+	return l.init, nil
 }
 
 // console copies between a terminal inside and two files outside.

@@ -54,6 +54,27 @@ type Resizer interface {
 	Resize(context.Context, WindowSize) error
 }
 
+// Pauser holds all processes of the app where they are, and lets them go on.
+type Pauser interface {
+	Pause(context.Context) error
+	Unpause(context.Context) error
+}
+
+// Statser says what the app uses now.
+type Statser interface {
+	Stats(context.Context) (Stats, error)
+}
+
+// Stats are of the whole app.
+type Stats struct {
+	CPU         time.Duration `json:"cpu"` // used since the start
+	CPULimit    float64       `json:"cpuLimit"`
+	Memory      int64         `json:"memory"` // bytes
+	MemoryLimit int64         `json:"memoryLimit"`
+	PIDs        int64         `json:"pids"` // processes and threads
+	PIDsLimit   int64         `json:"pidsLimit"`
+}
+
 // Running is a process started by Exec.
 type Running interface {
 	Wait(context.Context) (Exit, error)

@@ -16,6 +16,8 @@
 //	POST   /v1/runs/REF/attach             → upgraded to a stream
 //	POST   /v1/runs/REF/stop               StopRequest
 //	POST   /v1/runs/REF/kill               KillRequest
+//	POST   /v1/runs/REF/pause              Run; also /unpause
+//	GET    /v1/stats?run=REF               []RunStats (stats.go)
 //	POST   /v1/runs/REF/exec               ExecRequest → upgraded to a stream
 //	GET    /v1/runs/REF/logs?follow=1      NDJSON of LogLine
 //	GET    /v1/runs/REF/ports              []Port (ports.go)
@@ -101,10 +103,15 @@ type RunRequest struct {
 	Entrypoint []string           `json:"entrypoint,omitempty"` // nil: the image's; [""]: none
 	Limits     sandbox.Limits     `json:"limits"`
 	Waive      []string           `json:"waive,omitempty"` // walls to do without: "ebpf-lsm", …; into the ledger
-	Hold       time.Duration      `json:"hold,omitempty"`  // 0: the agent's default
-	NoInput    bool               `json:"noInput,omitempty"`
-	Pull       string             `json:"pull,omitempty"`     // "missing" (default), "always", "never"
-	Platform   string             `json:"platform,omitempty"` // "linux/arm64"; "" is this machine's
+	// Restart is docker's policy: "no" (default), "on-failure", "on-failure:N",
+	// "always", "unless-stopped".
+	Restart  string        `json:"restart,omitempty"`
+	Health   *HealthCheck  `json:"health,omitempty"`   // over the image's
+	NoHealth bool          `json:"noHealth,omitempty"` // none, whatever the image says
+	Hold     time.Duration `json:"hold,omitempty"`     // 0: the agent's default
+	NoInput  bool          `json:"noInput,omitempty"`
+	Pull     string        `json:"pull,omitempty"`     // "missing" (default), "always", "never"
+	Platform string        `json:"platform,omitempty"` // "linux/arm64"; "" is this machine's
 }
 
 // VolumeMount mounts a named volume.
@@ -130,8 +137,11 @@ const (
 	Starting State = "starting"
 	Running  State = "running"
 	Stopping State = "stopping"
+	Paused   State = "paused"
 	Exited   State = "exited"
-	Failed   State = "failed" // never ran: see Error
+	// Restarting waits for a little before it is started again.
+	Restarting State = "restarting"
+	Failed     State = "failed" // never ran: see Error
 )
 
 // Run is one line of `ps`.
@@ -150,6 +160,8 @@ type Run struct {
 	Command  []string      `json:"command"`
 	Ports    []PortMapping `json:"ports,omitempty"`
 	Requests int           `json:"requests,omitempty"` // that wait for an answer
+	Restarts int           `json:"restarts,omitempty"` // in a row, by the restart policy
+	Health   *Health       `json:"health,omitempty"`   // while it runs, and has a check
 }
 
 // RunDetail is what `inspect` shows.

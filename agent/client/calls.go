@@ -48,6 +48,22 @@ func (c *Client) Kill(ctx context.Context, ref string, signal int) error {
 	return c.call(ctx, "POST", runPath(ref, "/kill"), api.KillRequest{Signal: signal}, nil)
 }
 
+// Pause holds an app where it is.
+func (c *Client) Pause(ctx context.Context, ref string) error {
+	return c.call(ctx, "POST", runPath(ref, "/pause"), struct{}{}, nil)
+}
+
+// Unpause lets a paused app go on.
+func (c *Client) Unpause(ctx context.Context, ref string) error {
+	return c.call(ctx, "POST", runPath(ref, "/unpause"), struct{}{}, nil)
+}
+
+// Stats says what a run uses now; with "" all that run.
+func (c *Client) Stats(ctx context.Context, ref string) (stats []api.RunStats, err error) {
+	err = c.call(ctx, "GET", "/v1/stats"+query("run", ref), nil, &stats)
+	return stats, err
+}
+
 // Logs yields what an app wrote, and with follow what it goes on to write.
 func (c *Client) Logs(ctx context.Context, ref string, follow bool) iter.Seq2[api.LogLine, error] {
 	return lines[api.LogLine](ctx, c, "GET", runPath(ref, "/logs")+query("follow", flag(follow)), nil)

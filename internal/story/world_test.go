@@ -161,6 +161,7 @@ func newWorld(t *testing.T) *world {
 	w.daemon(w.rest, nil, "dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--bind-interfaces",
 		"--listen-address="+worldAddr, "--user=root", "--pid-file=", "--address=/"+webName+"/"+worldAddr, "--address=/"+otherName+"/"+worldAddr)
 	w.startAgent()
+	w.watchPosture()
 	return w
 }
 

@@ -127,6 +127,9 @@ func (a *Agent) handler() http.Handler {
 		"GET /v1/why":              a.why,
 		"GET /v1/log/verify":       a.verify,
 		"POST /v1/store/reset":     a.resetStore,
+
+		"POST /v1/runs/{ref}/pause":   a.known,
+		"POST /v1/runs/{ref}/unpause": a.known,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { reply(w, r, f) })
 	}

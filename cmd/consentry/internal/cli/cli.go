@@ -97,7 +97,7 @@ no data of yours, and asks you before anything gets out.`,
 	)
 	root.AddCommand(
 		c.runCommand(), c.installCommand(), c.psCommand(), c.stopCommand(), c.killCommand(), c.startCommand(), c.attachCommand(),
-		c.logsCommand(), c.execCommand(), c.inspectCommand(), c.rmCommand(),
+		c.pauseCommand(), c.unpauseCommand(), c.logsCommand(), c.execCommand(), c.inspectCommand(), c.rmCommand(),
 		c.portCommand(), c.openCommand(),
 		c.imagesCommand(), c.pullCommand(), c.rmiCommand(), c.pruneCommand(),
 		c.requestsCommand(), c.reviewCommand(), c.answerCommand(allowWords), c.answerCommand(denyWords),

@@ -66,13 +66,25 @@ func shortDigest(digest string) string {
 func status(r api.Run, now time.Time) string {
 	switch r.State {
 	case api.Running:
-		return "Up " + span(now.Sub(r.Started))
-	case api.Exited:
-		code := 0
+		up := "Up " + span(now.Sub(r.Started))
+		if r.Health != nil {
+			up += " (" + plain(r.Health.Status) + ")"
+		}
+		return up
+	case api.Paused:
+		return "Up " + span(now.Sub(r.Started)) + " (paused)"
+	case api.Exited, api.Restarting:
+		code, note := 0, ""
 		if r.Exit != nil {
 			code = r.Exit.Code
+			if r.Exit.OOM {
+				note = " (out of memory)"
+			}
 		}
-		return fmt.Sprintf("Exited (%d) %s", code, ago(now, r.Ended))
+		if r.State == api.Restarting {
+			return fmt.Sprintf("Restarting (%d)%s %s", code, note, ago(now, r.Ended))
+		}
+		return fmt.Sprintf("Exited (%d)%s %s", code, note, ago(now, r.Ended))
 	case api.Failed:
 		return "Failed " + ago(now, r.Ended)
 	}

@@ -21,6 +21,8 @@ type runFlags struct {
 	cpus                                                                  float64
 	pids                                                                  int64
 	hold                                                                  time.Duration
+	restart                                                               string
+	health                                                                healthFlags
 	detach, interactive, terminal, remove, noInput, json, quiet, entrySet bool
 }
 
@@ -64,6 +66,8 @@ and consentry deny. The exit code is the app's; 125 is an error of ours.`,
 	flags.StringVar(&f.memory, "memory", "", "memory it may use, such as 512m")
 	flags.Float64Var(&f.cpus, "cpus", 0, "processors it may use, such as 1.5")
 	flags.Int64Var(&f.pids, "pids-limit", 0, "processes it may have")
+	flags.StringVar(&f.restart, "restart", "", "start it again when it ends: `no|on-failure[:N]|always|unless-stopped`")
+	f.health.add(flags)
 	flags.StringArrayVar(&f.waive, "waive", nil, "do without a `WALL` that this machine cannot raise, such as ebpf-lsm; it is written into the ledger")
 	flags.StringVarP(&f.user, "user", "u", "", "user inside: name or uid, `USER[:GROUP]`")
 	flags.StringVarP(&f.workDir, "workdir", "w", "", "folder inside to start in")
@@ -77,6 +81,7 @@ and consentry deny. The exit code is the app's; 125 is an error of ours.`,
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
 	c.completeFlag(cmd, "pull", "missing", "always", "never")
 	c.completeFlag(cmd, "answer", "allow", "deny")
+	c.completeFlag(cmd, "restart", "no", "on-failure", "always", "unless-stopped")
 	c.completeFlag(cmd, "waive", sandbox.WaiveCgroup, sandbox.WaiveLSM)
 	return cmd
 }
@@ -133,6 +138,10 @@ func (f *runFlags) request(args []string, cwd string, lookup func(string) (strin
 		r.Entrypoint = []string{f.entrypoint}
 	}
 	if r.Source, err = source(args[0], cwd); err != nil {
+		return r, err
+	}
+	r.Restart, r.NoHealth = f.restart, f.health.none
+	if r.Health, err = f.health.check(); err != nil {
 		return r, err
 	}
 	if f.memory != "" {
