@@ -28,7 +28,7 @@ type launcher struct {
 	group    *cgroup
 	init     *initProcess
 	landlock int
-	hadRoot  bool      // a process was started as the image's root
+	hadRoot  bool // a process was started as the image's root
 	paused   bool
 	verdicts *verdicts // nil where no eBPF program stands
 	noLSM    string
