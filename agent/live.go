@@ -50,6 +50,9 @@ func (l *live) raise(ctx context.Context, dir string, to sink) error {
 	if err := l.openFiles(dir, to); err != nil {
 		return err
 	}
+	if err := l.agent.givePresets(ctx, l.rec); err != nil {
+		return err
+	}
 	if err := l.agent.noteStart(l.rec); err != nil {
 		return err
 	}

@@ -100,6 +100,7 @@ type RunRequest struct {
 	Waive      []string           `json:"waive,omitempty"` // walls to do without: "ebpf-lsm", …; into the ledger
 	Hold       time.Duration      `json:"hold,omitempty"`  // 0: the agent's default
 	NoInput    bool               `json:"noInput,omitempty"`
+	Presets    []string           `json:"presets,omitempty"`  // rules for this run
 	Pull       string             `json:"pull,omitempty"`     // "missing" (default), "always", "never"
 	Platform   string             `json:"platform,omitempty"` // "linux/arm64"; "" is this machine's
 }

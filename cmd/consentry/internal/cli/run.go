@@ -16,7 +16,7 @@ import (
 
 // runFlags are the flags of run as they were typed.
 type runFlags struct {
-	ports, env, envFiles, volumes, shares, waive                          []string
+	ports, env, envFiles, volumes, shares, waive, presets                 []string
 	name, memory, user, workDir, entrypoint, pull, platform, answer       string
 	cpus                                                                  float64
 	pids                                                                  int64
@@ -70,6 +70,7 @@ and consentry deny. The exit code is the app's; 125 is an error of ours.`,
 	flags.DurationVar(&f.hold, "hold", 0, "how long a request waits for your answer, such as 30s")
 	flags.BoolVar(&f.noInput, "no-input", false, "never ask: what is not granted already is denied")
 	flags.StringVar(&f.answer, "answer", "", "answer every question of this run with `allow|deny`, once each: for demos and scripts")
+	flags.StringArrayVar(&f.presets, "preset", nil, "give the rules of a preset, until the app exits: `NAME` of consentry presets")
 	flags.StringVar(&f.pull, "pull", "", "when to ask the registry: `missing|always|never`")
 	flags.StringVar(&f.platform, "platform", "", "platform of the image, such as linux/arm64")
 	flags.BoolVar(&f.json, "json", false, "print events as NDJSON instead of the output")
@@ -125,7 +126,7 @@ func (f *runFlags) request(args []string, cwd string, lookup func(string) (strin
 	r = api.RunRequest{
 		Args: args[1:], Name: f.name, Detach: f.detach, Stdin: f.interactive, Terminal: f.terminal,
 		Remove: f.remove, User: f.user, WorkDir: f.workDir, Hold: f.hold, NoInput: f.noInput,
-		Pull: f.pull, Platform: f.platform, Waive: f.waive,
+		Pull: f.pull, Platform: f.platform, Waive: f.waive, Presets: f.presets,
 	}
 	r.Limits.CPUs, r.Limits.PIDs = f.cpus, f.pids
 	if f.entrySet {
