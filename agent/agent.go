@@ -39,6 +39,7 @@ type Config struct {
 	Module sandbox.Host // runs wasm modules
 	// Cleanup removes what an agent that was killed has left; may be nil.
 	Cleanup func(context.Context) error
+	Presets string // folder of the user's own presets; need not exist
 }
 
 // Agent is the running daemon.
@@ -52,6 +53,8 @@ type Agent struct {
 	data    *data.Service
 	dialler *dial.Dialler
 	reviews *reviews
+
+	importing sync.Mutex // one import at a time, so that what was shown is what is done
 
 	ctx  context.Context // ends when the agent is told to end
 	stop context.CancelFunc

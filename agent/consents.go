@@ -2,6 +2,7 @@ package agent
 
 import (
 	"net/http"
+	"path/filepath"
 	"strings"
 
 	"github.com/consentry/consentry/agent/api"
@@ -76,6 +77,12 @@ func (a *Agent) appByName(name string) (app.App, string, error) {
 	}
 	if img, err := a.images.Lookup(name); err == nil {
 		return appOf(img), "", nil
+	}
+	if filepath.IsAbs(name) {
+		if format, err := formatOf(name); err == nil && format == formatModule {
+			module, err := a.modules.add(name)
+			return module, "", err
+		}
 	}
 	return app.App{}, "", &api.Error{
 		Code: "not-found", Message: "no app is known as \"" + name + "\"", Status: statusNotFound,

@@ -57,6 +57,12 @@ func (a *Agent) handler() http.Handler {
 		"POST /v1/reviews/{id}":      a.answerReview,
 		"GET /v1/log/export":         a.exportLedger,
 		"POST /v1/store/reset":       a.resetStore,
+		"GET /v1/presets":            a.listPresets,
+		"GET /v1/presets/{name}":     a.getPreset,
+		"GET /v1/grants/export":      a.exportGrants,
+		"POST /v1/grants/import":     a.importGrants,
+		"GET /v1/apps/overview":      a.getOverview,
+		"GET /v1/learned/{run}":      a.getLearned,
 		"GET /v1/profile":            a.getProfile,
 		"PUT /v1/profile":            a.setProfile,
 

@@ -55,6 +55,9 @@ func (l *live) raise(ctx context.Context, dir string, to sink) error {
 	if err := l.openFiles(dir, to); err != nil {
 		return err
 	}
+	if err := l.agent.givePresets(ctx, l.rec); err != nil {
+		return err
+	}
 	if err := l.agent.noteStart(l.rec); err != nil {
 		return err
 	}
@@ -74,7 +77,7 @@ func (l *live) openFiles(dir string, to sink) (err error) {
 func (l *live) startSandbox(ctx context.Context) (err error) {
 	b := &broker{
 		engine: l.agent.engine, data: l.agent.data, dialler: l.agent.dialler, app: l.rec.App, run: l.rec.ID, flows: l.flows,
-		ask: consent.Ask{Hold: l.rec.Request.Hold, NoInput: l.rec.Request.NoInput},
+		ask: consent.Ask{Hold: l.rec.Request.Hold, NoInput: l.rec.Request.NoInput, Learn: l.rec.Request.Learn},
 	}
 	spec := l.rec.Spec
 	if spec.Image != nil {

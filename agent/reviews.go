@@ -104,7 +104,7 @@ func (a *Agent) reviewed(ctx context.Context, rec *record, s *stream, again bool
 	if err != nil {
 		return invalid("%v", err)
 	}
-	if rec.Request.NoInput {
+	if rec.Request.NoInput || rec.Request.Learn {
 		return nil // nothing is asked, so nothing is granted and nothing counts as reviewed
 	}
 	before, known := a.reviews.records.Load(rec.App.ID())

@@ -84,7 +84,7 @@ func newTestAgent(t *testing.T) *testAgent {
 	w := &testAgent{t: t, host: &fakeHost{started: make(chan string, 64)}, dir: t.TempDir()}
 	log := slog.New(slog.DiscardHandler)
 	w.Agent, err = Open(t.Context(), Config{
-		Data: home, Version: "test", Log: log, Now: time.Now, Image: w.host, Module: w.host,
+		Data: home, Version: "test", Log: log, Now: time.Now, Image: w.host, Module: w.host, Presets: filepath.Join(home, "presets"),
 	})
 	if err != nil {
 		t.Fatal(err)

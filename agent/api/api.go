@@ -110,6 +110,8 @@ type RunRequest struct {
 	NoHealth bool          `json:"noHealth,omitempty"` // none, whatever the image says
 	Hold     time.Duration `json:"hold,omitempty"`     // 0: the agent's default
 	NoInput  bool          `json:"noInput,omitempty"`
+	Presets  []string      `json:"presets,omitempty"`  // rules for this run
+	Learn    bool          `json:"learn,omitempty"`    // ask nothing, deny and record: see Learned
 	Pull     string        `json:"pull,omitempty"`     // "missing" (default), "always", "never"
 	Platform string        `json:"platform,omitempty"` // "linux/arm64"; "" is this machine's
 }

@@ -20,6 +20,9 @@ type Paths struct {
 // Log is the file that an agent started in the background writes to.
 func (p Paths) Log() string { return filepath.Join(p.Runtime, "agent.log") }
 
+// Presets is the folder of the user's own presets.
+func (p Paths) Presets() string { return filepath.Join(p.Data, "presets") }
+
 // LockFile is the file whose lock the running agent holds.
 func (p Paths) LockFile() string { return filepath.Join(p.Runtime, "agent.lock") }
 

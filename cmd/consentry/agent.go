@@ -33,6 +33,7 @@ func runAgent(ctx context.Context, home string, log *slog.Logger) (err error) {
 		Data: paths.Data, Self: self, Version: version,
 		Log: log, LogFile: os.Stderr, Now: time.Now, Proxies: dial.FromEnvironment(os.Getenv),
 		Keychain: agent.Session(),
+		Presets:  paths.Presets(),
 	}
 	addHosts(&cfg, paths, log)
 	a, err := agent.Open(ctx, cfg)

@@ -34,6 +34,7 @@ func (c *cli) grantsCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&json, "json", false, "print JSON")
+	cmd.AddCommand(c.exportRulesCommand(), c.importCommand(), c.applyCommand())
 	return cmd
 }
 

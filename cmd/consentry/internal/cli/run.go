@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -16,14 +17,14 @@ import (
 
 // runFlags are the flags of run as they were typed.
 type runFlags struct {
-	ports, csp, env, envFiles, volumes, shares, waive                     []string
-	name, memory, user, workDir, entrypoint, pull, platform, answer       string
-	cpus                                                                  float64
-	pids                                                                  int64
-	hold                                                                  time.Duration
-	restart                                                               string
-	health                                                                healthFlags
-	detach, interactive, terminal, remove, noInput, json, quiet, entrySet bool
+	ports, csp, env, envFiles, volumes, shares, waive, presets                   []string
+	name, memory, user, workDir, entrypoint, pull, platform, answer, learnOut    string
+	cpus                                                                         float64
+	pids                                                                         int64
+	hold                                                                         time.Duration
+	restart                                                                      string
+	health                                                                       healthFlags
+	detach, interactive, terminal, remove, noInput, json, quiet, entrySet, learn bool
 }
 
 func (c *cli) runCommand() *cobra.Command {
@@ -74,7 +75,10 @@ and consentry deny. The exit code is the app's; 125 is an error of ours.`,
 	flags.StringVar(&f.entrypoint, "entrypoint", "", "program to run instead of the image's; \"\" for none")
 	flags.DurationVar(&f.hold, "hold", 0, "how long a request waits for your answer, such as 30s")
 	flags.BoolVar(&f.noInput, "no-input", false, "never ask: what is not granted already is denied")
+	flags.BoolVar(&f.learn, "learn", false, "ask nothing, deny what is not granted, and print a manifest for what was asked for")
+	flags.StringVar(&f.learnOut, "learn-out", "", "with --learn: write the manifest to a `FILE`")
 	flags.StringVar(&f.answer, "answer", "", "answer every question of this run with `allow|deny`, once each: for demos and scripts")
+	flags.StringArrayVar(&f.presets, "preset", nil, "give the rules of a preset, until the app exits: `NAME` of consentry presets")
 	flags.StringVar(&f.pull, "pull", "", "when to ask the registry: `missing|always|never`")
 	flags.StringVar(&f.platform, "platform", "", "platform of the image, such as linux/arm64")
 	flags.BoolVar(&f.json, "json", false, "print events as NDJSON instead of the output")
@@ -108,10 +112,14 @@ func (c *cli) runApp(ctx context.Context, f runFlags, args []string) error {
 	if err != nil {
 		return err
 	}
+	var run api.Run
 	code, err := c.converse(ctx, cl, stream, mode{
 		Stdin: f.interactive, Terminal: f.terminal, Detach: f.detach, JSON: f.json, Quiet: f.quiet,
-		Answer: f.answer, Name: f.name,
+		Answer: f.answer, Name: f.name, Run: &run,
 	})
+	if f.learn {
+		err = errors.Join(err, c.printLearned(ctx, cl, run, f))
+	}
 	return ended(code, err)
 }
 
@@ -131,7 +139,7 @@ func (f *runFlags) request(args []string, cwd string, lookup func(string) (strin
 	r = api.RunRequest{
 		Args: args[1:], Name: f.name, Detach: f.detach, Stdin: f.interactive, Terminal: f.terminal,
 		Remove: f.remove, User: f.user, WorkDir: f.workDir, Hold: f.hold, NoInput: f.noInput,
-		Pull: f.pull, Platform: f.platform, Waive: f.waive,
+		Pull: f.pull, Platform: f.platform, Waive: f.waive, Presets: f.presets, Learn: f.learn,
 	}
 	r.Limits.CPUs, r.Limits.PIDs = f.cpus, f.pids
 	if f.entrySet {
@@ -236,6 +244,9 @@ func (f *runFlags) checkPairs() error {
 		{f.detach && f.answer != "", "-d and --answer exclude each other: nobody is left to answer", "leave -d out, or answer with consentry allow ID"},
 		{f.noInput && f.answer != "", "--no-input and --answer exclude each other", "--no-input denies by itself"},
 		{f.detach && f.interactive && !f.terminal, "-d and -i exclude each other: the app would get no input", "leave one of them out"},
+		{f.learn && f.detach, "--learn and -d exclude each other: the manifest is printed when the app has ended", "leave -d out"},
+		{f.learn && f.answer != "", "--learn and --answer exclude each other", "--learn asks nothing"},
+		{f.learnOut != "" && !f.learn, "--learn-out is for --learn", "consentry run --learn --learn-out app.manifest.json IMAGE"},
 		{f.json && f.terminal, "--json and -t exclude each other", "leave one of them out"},
 	} {
 		if pair.both {

@@ -19,14 +19,15 @@ import (
 
 // mode is how a session uses this terminal.
 type mode struct {
-	Stdin    bool   // our input is the app's
-	Terminal bool   // the app has a terminal of its own
-	Detach   bool   // leave as soon as it has started
-	JSON     bool   // events instead of output
-	Quiet    bool   // no progress
-	Answer   string // "allow" or "deny": the answer to every prompt
-	Lasting  bool   // Answer is for a manifest, from now on
-	Name     string // of the run, for advice; "" until it has started
+	Stdin    bool     // our input is the app's
+	Terminal bool     // the app has a terminal of its own
+	Detach   bool     // leave as soon as it has started
+	JSON     bool     // events instead of output
+	Quiet    bool     // no progress
+	Answer   string   // "allow" or "deny": the answer to every prompt
+	Lasting  bool     // Answer is for a manifest, from now on
+	Run      *api.Run // takes the run when it has started; may be nil
+	Name     string   // of the run, for advice; "" until it has started
 }
 
 // session carries one stream between the agent and this process: one loop

@@ -13,14 +13,15 @@ import (
 
 // event is one line of --json.
 type event struct {
-	Event  string        `json:"event"` // "started", "stdout", "stderr", "prompt", "settled", "review", "reviewed", "notice", "exit", "error"
-	Run    *api.Run      `json:"run,omitempty"`
-	Data   []byte        `json:"data,omitempty"` // base64
-	Prompt *api.Prompt   `json:"prompt,omitempty"`
-	Review *api.Review   `json:"review,omitempty"`
-	Text   string        `json:"text,omitempty"`
-	Exit   *sandbox.Exit `json:"exit,omitempty"`
-	Error  *api.Error    `json:"error,omitempty"`
+	Event   string        `json:"event"` // "started", "stdout", "stderr", "prompt", "settled", "review", "reviewed", "notice", "exit", "error"
+	Run     *api.Run      `json:"run,omitempty"`
+	Data    []byte        `json:"data,omitempty"` // base64
+	Prompt  *api.Prompt   `json:"prompt,omitempty"`
+	Review  *api.Review   `json:"review,omitempty"`
+	Learned *api.Learned  `json:"learned,omitempty"`
+	Text    string        `json:"text,omitempty"`
+	Exit    *sandbox.Exit `json:"exit,omitempty"`
+	Error   *api.Error    `json:"error,omitempty"`
 }
 
 // frame handles one frame of the agent; last ends the session with code.
@@ -96,6 +97,9 @@ func (s *session) hasStarted(f frame) (int, bool, error) {
 		return 0, false, err
 	}
 	s.started = true
+	if s.mode.Run != nil {
+		*s.mode.Run = s.run
+	}
 	s.sayPages()
 	if !s.Detach {
 		s.sendSize() // it may have changed during the pull

@@ -74,7 +74,17 @@ func (t *terminal) set(request uint, m unix.Termios) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.changed = true
-	return unix.IoctlSetTermios(int(t.f.Fd()), request, &m)
+	return t.apply(request, &m)
+}
+
+// apply tries again when a signal, of the Go scheduler's too, comes while the
+// terminal's output drains.
+func (t *terminal) apply(request uint, m *unix.Termios) error {
+	for {
+		if err := unix.IoctlSetTermios(int(t.f.Fd()), request, m); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
 
 // restore puts the terminal back; it may be called more than once.
@@ -83,6 +93,6 @@ func (t *terminal) restore() {
 	defer t.mu.Unlock()
 	if t.changed {
 		t.changed = false
-		_ = unix.IoctlSetTermios(int(t.f.Fd()), ioctlSetMode, &t.saved)
+		_ = t.apply(ioctlSetMode, &t.saved)
 	}
 }
