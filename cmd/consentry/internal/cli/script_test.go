@@ -130,15 +130,29 @@ func seesCall(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// waitFor polls until a command prints a text, or the agent saw a call.
+// waitFor polls until a request or a review waits, the agent saw a call, or a
+// file holds a text: waitfor requests|review|calls|FILE [text].
 func waitFor(ts *testscript.TestScript, _ bool, args []string) {
-	a := ts.Value("agent").(*clienttest.Agent)
-	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
-		if args[0] == "requests" && a.Waits(args[1]) || args[0] == "review" && a.WaitsForReview() || args[0] == "calls" && strings.Contains(strings.Join(a.Calls(), "\n"), args[1]) {
+	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		if cameTrue(ts, args) {
 			return
 		}
 	}
-	ts.Fatalf("no %s with %q after 10 s", args[0], args[1])
+	ts.Fatalf("no %s after 30 s", strings.Join(args, " "))
+}
+
+func cameTrue(ts *testscript.TestScript, args []string) bool {
+	a := ts.Value("agent").(*clienttest.Agent)
+	switch args[0] {
+	case "requests":
+		return a.Waits(args[1])
+	case "review":
+		return a.WaitsForReview()
+	case "calls":
+		return strings.Contains(strings.Join(a.Calls(), "\n"), args[1])
+	}
+	text, err := os.ReadFile(ts.MkAbs(args[0]))
+	return err == nil && strings.Contains(string(text), args[1])
 }
 
 // interrupt sends SIGINT to the background command a number of times, with
