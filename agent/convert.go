@@ -12,6 +12,7 @@ func promptToAPI(p consent.Prompt) api.Prompt {
 		Consequence: p.Consequence, Blast: p.Blast, Live: p.Live, Count: p.Count,
 		Also: p.Also, LooksLike: p.LooksLike, NotBefore: p.NotBefore, Queued: p.Queued, Behind: p.Behind,
 	}
+	out.Notice.Title, out.Notice.Body = p.Notice()
 	for _, c := range p.Choices {
 		out.Choices = append(out.Choices, api.Choice{
 			Label: c.Label, Verdict: verdictText(c.Verdict), Lifetime: string(c.Lifetime), For: c.For, Target: c.Target,

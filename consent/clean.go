@@ -54,6 +54,9 @@ func drop(text string) string {
 		if hasNoShape(r) {
 			continue
 		}
+		if strings.ContainsRune(ourQuotes, r) {
+			r = '"'
+		}
 		if unicode.Is(unicode.M, r) {
 			if marks++; marks > maxMarks {
 				continue
@@ -69,6 +72,10 @@ func drop(text string) string {
 	}
 	return b.String()
 }
+
+// ourQuotes are those that an app's words are shown in: words with such quotes
+// in them could seem to end before they do.
+const ourQuotes = "“”„‟"
 
 func isBlank(r rune) bool {
 	switch r {

@@ -60,6 +60,7 @@ type Engine struct {
 	byApp    map[app.ID]map[askKey]*pending
 	shown    map[app.ID]*pending // the one question of each app that is before the user
 	echoes   map[echoKey]echo
+	known    map[app.ID]known // apps that names are compared with
 	traffic  map[app.ID]*traffic
 	pauses   map[runKey]*pause
 	lessons  lessons // of runs with Ask.Learn
@@ -104,7 +105,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		cfg: cfg, log: cfg.Log, stop: make(chan struct{}), poke: make(chan struct{}, 1),
 		credits: map[askKey]Rule{}, uses: map[string]usage{},
 		byID: map[string]*pending{}, byApp: map[app.ID]map[askKey]*pending{},
-		shown: map[app.ID]*pending{}, echoes: map[echoKey]echo{},
+		shown: map[app.ID]*pending{}, echoes: map[echoKey]echo{}, known: map[app.ID]known{},
 		traffic: map[app.ID]*traffic{}, pauses: map[runKey]*pause{}, watchers: map[*watcher]struct{}{},
 	}
 	if err := e.start(ctx); err != nil {

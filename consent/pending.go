@@ -85,6 +85,9 @@ func (e *Engine) pendingOf(prompt Prompt) *pending {
 		waiters: map[*waiter]struct{}{},
 		runs:    map[string]bool{},
 	}
+	name := prompt.Request.App.Name
+	p.prompt.LooksLike = e.looksLike(p.app, name)
+	e.meet(p.app, name)
 	p.prompt.describe()
 	return p
 }

@@ -49,7 +49,7 @@ func (p *Prompt) describe() {
 	p.Digest = r.App.ShortDigest()
 	p.Reason = r.Reason
 	p.Title = title(r, p.Also)
-	p.Consequence, p.Blast = effects(r)
+	p.Consequence, p.Blast = effects(r, len(p.Also) > 0)
 	p.Choices = choices
 }
 
@@ -119,11 +119,12 @@ func inWords(list []string) string {
 
 const leaks = "Everything the app knows or was given could be sent there."
 
-// effects are the consequence and the blast radius, in fixed words.
-func effects(r Request) (consequence, blast string) {
+// effects are the consequence and the blast radius, in fixed words; several
+// says that more than one target of the site is asked for.
+func effects(r Request, several bool) (consequence, blast string) {
 	switch r.Kind {
 	case NetConnect:
-		return netEffects(r.Target)
+		return netEffects(r.Target, several)
 	case NetListen:
 		return "Programs on this computer and pages in your browser can talk to the app on this port.",
 			"The port is open on this computer only, not to your network."
@@ -147,7 +148,7 @@ func effects(r Request) (consequence, blast string) {
 		"It can send it to every place it may connect to."
 }
 
-func netEffects(target string) (consequence, blast string) {
+func netEffects(target string, several bool) (consequence, blast string) {
 	w, err := takeNet(target)
 	if err != nil {
 		return leaks, ""
@@ -167,6 +168,9 @@ func netEffects(target string) (consequence, blast string) {
 			"Devices there may trust everyone in the network."
 	case unnamed:
 		return leaks, "This is an address without a name: whose it is cannot be seen and may change."
+	}
+	if several {
+		return leaks, "Everything else on " + w.host.String() + " that these ports serve."
 	}
 	return leaks, "Everything else on " + w.host.String() + " that this port serves."
 }

@@ -228,7 +228,7 @@ func TestOneQuestionOfAnAppIsShown(t *testing.T) {
 }
 
 // Row 54: a click under the cursor or an Enter on the focus answers nothing.
-func TestButtonsAreDeadForASecond(t *testing.T) {
+func TestProbe54ButtonsAreDeadForASecond(t *testing.T) {
 	clock := newHandClock()
 	e := openIn(t, t.TempDir(), clock.now)
 	got := ask(e, asking(target))
@@ -277,7 +277,7 @@ func TestButtonsAreDeadForASecond(t *testing.T) {
 
 // Row 54: nothing in a prompt says which answer is taken without a choice, and
 // an answer must be whole.
-func TestThereIsNoDefaultAnswer(t *testing.T) {
+func TestProbe54ThereIsNoDefaultAnswer(t *testing.T) {
 	clock := newHandClock()
 	e := openIn(t, t.TempDir(), clock.now)
 	got := ask(e, asking(target))

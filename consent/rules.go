@@ -198,6 +198,7 @@ func (e *Engine) use(next []Rule, grants *Grants, removed []string) error {
 	}
 	clear(e.credits)
 	for _, r := range next {
+		e.meet(r.App, r.AppName)
 		if r.Lifetime == Once {
 			e.credits[askKey{r.App, r.Kind, r.Target}] = r
 		}

@@ -102,6 +102,9 @@ func webURL(text string) (*url.URL, error) {
 	if len(text) > maxURL {
 		return nil, errors.New("URL is too long")
 	}
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+		return nil, errors.New("URL has bytes that are no text")
+	}
 	u, err := url.Parse(text)
 	if err != nil {
 		return nil, errors.New("is not a URL")

@@ -257,6 +257,9 @@ type Prompt struct {
 	Blast       string    `json:"blast,omitempty"` // what else a yes makes possible
 	// LooksLike warns, in our words, that the app's name is or looks like that of another app.
 	LooksLike string `json:"looksLike,omitempty"`
+	// Notice is the prompt as a notification of the desktop, plain text: the
+	// title has the whole of what a yes is about.
+	Notice Notice `json:"notice,omitzero"`
 	// NotBefore: buttons are dead until then, and the agent refuses their answers.
 	NotBefore time.Time `json:"notBefore,omitzero"`
 	Live      bool      `json:"live"`             // the app waits for it now
@@ -264,6 +267,12 @@ type Prompt struct {
 	Behind    int       `json:"behind,omitempty"` // questions of this app that wait to be shown after this one
 	Count     int       `json:"count"`            // requests that this prompt stands for
 	Choices   []Choice  `json:"choices"`
+}
+
+// Notice is what a notification shows.
+type Notice struct {
+	Title string `json:"title"`
+	Body  string `json:"body"`
 }
 
 // Choice is one answer that a prompt offers.
