@@ -103,6 +103,7 @@ func allCapabilities() []byte {
 type outside struct {
 	victim   *exec.Cmd
 	secret   string
+	shared   string // a folder the app is given, in which a program of the host serves
 	socket   net.Listener
 	abstract net.Listener
 	reached  chan string
@@ -122,7 +123,11 @@ func newOutside(t *testing.T) *outside {
 	must(t, err)
 	o.abstract, err = net.Listen("unix", fmt.Sprintf("@attack-%d", os.Getpid()))
 	must(t, err)
-	for _, l := range []net.Listener{o.socket, o.abstract} {
+	o.shared = t.TempDir()
+	inShare, err := net.Listen("unix", filepath.Join(o.shared, "served.sock"))
+	must(t, err)
+	must(t, os.Chmod(inShare.Addr().String(), 0o777))
+	for _, l := range []net.Listener{o.socket, o.abstract, inShare} {
 		go func() {
 			for {
 				c, err := l.Accept()
@@ -198,8 +203,9 @@ func TestAttacks(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%02d %s", hostName, p.Row, p.Name), func(t *testing.T) {
 				spec := sandbox.Spec{
 					ID: fmt.Sprintf("attack%d", n), Name: p.Name,
-					Image: &sandbox.Image{Lower: []string{root}, IDBase: 0x30000000},
-					Stop:  sandbox.StopRule{Grace: time.Second},
+					Image:  &sandbox.Image{Lower: []string{root}, IDBase: 0x30000000},
+					Stop:   sandbox.StopRule{Grace: time.Second},
+					Mounts: []sandbox.Mount{{Source: o.shared, Target: "/shared", ReadOnly: true}},
 				}
 				report, err := attack.Run(context.Background(), host, spec, brokerBeside{t: t}, p, o.targets())
 				must(t, err)
