@@ -135,8 +135,10 @@ func (r *record) place(dir string) {
 	if r.Spec.Image == nil {
 		return
 	}
-	r.Spec.Image.Upper = filepath.Join(dir, "upper")
-	r.Spec.Image.Work = filepath.Join(dir, "work")
+	if !r.Request.Ephemeral {
+		r.Spec.Image.Upper = filepath.Join(dir, "upper")
+		r.Spec.Image.Work = filepath.Join(dir, "work")
+	}
 	r.Spec.Image.IDBase = idBase(r.Slot)
 	r.Spec.Image.Files = map[string]string{
 		"/etc/resolv.conf": fmt.Sprintf("nameserver %s\nnameserver %s\n", sandbox.Gateway4, sandbox.Gateway6),

@@ -98,3 +98,18 @@ func TestAppName(t *testing.T) {
 		}
 	}
 }
+
+func TestEphemeralKeepsNothingOnDisk(t *testing.T) {
+	for _, ephemeral := range []bool{false, true} {
+		rec := &record{Request: api.RunRequest{Ephemeral: ephemeral}, Spec: sandbox.Spec{Image: &sandbox.Image{}}}
+		dir := t.TempDir()
+		rec.place(dir)
+		if err := makeUpper(rec.Spec.Image); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil || (len(entries) == 0) != ephemeral || (rec.Spec.Image.Upper == "") != ephemeral {
+			t.Errorf("ephemeral %v: %v, %v, upper %q", ephemeral, entries, err, rec.Spec.Image.Upper)
+		}
+	}
+}

@@ -71,7 +71,7 @@ func (a *Agent) register(rec *record) (*run, error) {
 
 // makeUpper makes the directories for what the app writes.
 func makeUpper(img *sandbox.Image) error {
-	if img == nil {
+	if img == nil || img.Upper == "" { // a module, or in memory
 		return nil
 	}
 	return errors.Join(os.Mkdir(img.Upper, 0o755), os.Mkdir(img.Work, 0o700))

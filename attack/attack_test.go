@@ -103,6 +103,7 @@ func allCapabilities() []byte {
 type outside struct {
 	victim   *exec.Cmd
 	secret   string
+	shared   string // a folder the app is given, in which a program of the host serves
 	socket   net.Listener
 	abstract net.Listener
 	reached  chan string
@@ -122,7 +123,11 @@ func newOutside(t *testing.T) *outside {
 	must(t, err)
 	o.abstract, err = net.Listen("unix", fmt.Sprintf("@attack-%d", os.Getpid()))
 	must(t, err)
-	for _, l := range []net.Listener{o.socket, o.abstract} {
+	o.shared = t.TempDir()
+	inShare, err := net.Listen("unix", filepath.Join(o.shared, "served.sock"))
+	must(t, err)
+	must(t, os.Chmod(inShare.Addr().String(), 0o777))
+	for _, l := range []net.Listener{o.socket, o.abstract, inShare} {
 		go func() {
 			for {
 				c, err := l.Accept()
@@ -164,9 +169,27 @@ func (o *outside) state(t *testing.T) string {
 		if path == "/proc/keys" { // its lines count uses and time
 			continue
 		}
+		if path == "/proc/self/mountinfo" {
+			text = mountsOfApps(text)
+		}
 		fmt.Fprintf(&all, "%s %x\n", path, sha256.Sum256(text))
 	}
 	return all.String()
+}
+
+// mountsOfApps are the mounts that a sandbox makes; other tests of this machine
+// make other ones meanwhile.
+func mountsOfApps(mountinfo []byte) []byte {
+	var kept []byte
+	for line := range bytes.Lines(mountinfo) {
+		for _, part := range []string{"scaffold", " - overlay ", "/TestAttacks", " mask "} {
+			if bytes.Contains(line, []byte(part)) {
+				kept = append(kept, line...)
+				break
+			}
+		}
+	}
+	return kept
 }
 
 func (o *outside) unchanged(t *testing.T) {
@@ -198,8 +221,9 @@ func TestAttacks(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%02d %s", hostName, p.Row, p.Name), func(t *testing.T) {
 				spec := sandbox.Spec{
 					ID: fmt.Sprintf("attack%d", n), Name: p.Name,
-					Image: &sandbox.Image{Lower: []string{root}, IDBase: 0x30000000},
-					Stop:  sandbox.StopRule{Grace: time.Second},
+					Image:  &sandbox.Image{Lower: []string{root}, IDBase: 0x30000000},
+					Stop:   sandbox.StopRule{Grace: time.Second},
+					Mounts: []sandbox.Mount{{Source: o.shared, Target: "/shared", ReadOnly: true}},
 				}
 				report, err := attack.Run(context.Background(), host, spec, brokerBeside{t: t}, p, o.targets())
 				must(t, err)

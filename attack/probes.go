@@ -103,6 +103,7 @@ var Probes = []Probe{
 		"tipc": want("EAFNOSUPPORT"), "rds": want("EAFNOSUPPORT"), "smc": want("EAFNOSUPPORT"), "netlink audit": want("EPERM"), "netlink netfilter": want("EPERM"),
 		"netlink xfrm": want("EPERM"), "netlink uevent": want("EPERM"), "new route": want("EPERM"), "route read": want(Done), "pair": want("EAFNOSUPPORT"),
 	}},
+	{Row: 66, Name: "shared-socket", Want: all(want("ECONNREFUSED"), "connect", "send", "connect by descriptor")},
 	{Row: 60, Name: "fork-bomb", Limits: sandbox.Limits{PIDs: 40}, Want: map[string][]string{"fork": want("EAGAIN")}},
 	{Row: 61, Name: "memory-bomb", Limits: sandbox.Limits{Memory: 64 << 20}, Exit: sandbox.Exit{Code: 137, OOM: true}},
 	{Row: 62, Name: "exhaustion", User: user, Want: map[string][]string{"descriptors": want("EMFILE"), "inotify": want("EMFILE")}},

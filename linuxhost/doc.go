@@ -19,8 +19,9 @@
 //
 // What it does not promise yet: verdicts by eBPF where the kernel loads no LSM
 // programs (Posture says so; cgroup programs judge there, see package bpf), shares
-// that appear while the app runs, and running without root. A share shows its
-// sockets and FIFOs: nodev keeps devices away, but a connect through a share
-// to a socket that lies in it is stopped only by the rights on the socket.
-// Sources that are known to hold such sockets are refused.
+// that appear while the app runs, and running without root. Sockets and FIFOs
+// that lie in a share when the app starts are covered, and nodev keeps devices
+// away; one that a program of the host makes later is seen, and then only the
+// rights on it stop a connect. Sources that are known to hold such sockets, and
+// keyrings, are refused.
 package linuxhost

@@ -29,8 +29,9 @@ type sandboxInit struct {
 }
 
 type target struct {
-	path string
-	tree *os.File
+	path     string
+	tree     *os.File
+	channels []string // sockets and FIFOs of the host in it
 }
 
 // initMain serves the launcher. It returns when the launcher hangs up, and the
@@ -67,11 +68,11 @@ func (i *sandboxInit) handle(ctx context.Context, verb string, body json.RawMess
 		return wire.Reply{}, i.take(func() { i.upper = files }, files)
 	case verbMount:
 		var call mountCall
-		if err := decode(body, &call); err != nil || len(files) != 1 {
+		if err := decode(body, &call); err != nil || len(files) != 1 || checkChannels(call.Channels) != nil {
 			fdwire.CloseAll(files)
 			return wire.Reply{}, fmt.Errorf("%w: mount", sandbox.ErrInvalid)
 		}
-		return wire.Reply{}, i.take(func() { i.mounts = append(i.mounts, target{call.Target, files[0]}) }, files)
+		return wire.Reply{}, i.take(func() { i.mounts = append(i.mounts, target{call.Target, files[0], call.Channels}) }, files)
 	case verbRun:
 		return i.run(body, files)
 	}

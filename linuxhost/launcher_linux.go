@@ -262,7 +262,13 @@ func furnish(ctx context.Context, child *initProcess, spec sandbox.Spec, stateDi
 		if err != nil {
 			return err
 		}
-		if err := pass(ctx, child, verbMount, mountCall{Target: m.Target}, []*os.File{tree}); err != nil {
+		call := mountCall{Target: m.Target}
+		if !m.Volume {
+			if call.Channels, err = channels(m.Source); err != nil {
+				return errors.Join(err, tree.Close())
+			}
+		}
+		if err := pass(ctx, child, verbMount, call, []*os.File{tree}); err != nil {
 			return err
 		}
 	}

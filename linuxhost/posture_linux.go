@@ -196,8 +196,32 @@ func (l *launcher) namespaceWall(all []subject) sandbox.Wall {
 			}
 		}
 	}
-	w.Stands, w.Detail = true, strings.Join(namespaceFiles, " ")+": all its own"
+	detail := strings.Join(namespaceFiles, " ")
+	if exists("/proc/self/ns/time") {
+		if other := l.sharesTime(all); other != 0 {
+			w.Detail = fmt.Sprintf("time namespace of process %d is ours", other)
+			return w
+		}
+		detail += " time"
+	}
+	w.Stands, w.Detail = true, detail+": all its own"
 	return w
+}
+
+// sharesTime names a process of the app that has the launcher's clocks; init
+// has them.
+func (l *launcher) sharesTime(all []subject) int {
+	ours, err := os.Readlink("/proc/self/ns/time")
+	for _, s := range all {
+		if s.pid == l.init.pid() {
+			continue
+		}
+		theirs, theirErr := os.Readlink(fmt.Sprintf("/proc/%d/ns/time", s.pid))
+		if (err != nil || theirErr != nil || ours == theirs) && !exiting(s.pid) {
+			return s.pid
+		}
+	}
+	return 0
 }
 
 // rootWall: the root is our overlay, and no mount of the host's root is left.

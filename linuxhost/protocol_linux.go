@@ -70,7 +70,8 @@ type setupCall struct {
 }
 
 type mountCall struct {
-	Target string `json:"target"`
+	Target   string   `json:"target"`
+	Channels []string `json:"channels,omitempty"` // below it, to be covered
 }
 
 type setupReply struct {

@@ -40,6 +40,18 @@ func (r *rootFS) openDir(name string) (*os.File, error) {
 	return r.open(name, unix.O_PATH|unix.O_DIRECTORY, 0)
 }
 
+// openBelow opens what lies below a directory, without following any link
+// there.
+func (r *rootFS) openBelow(dir, name string) (*os.File, error) {
+	above, err := r.openDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer above.Close()
+	below := rootFS{above}
+	return below.open(name, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_NO_SYMLINKS)
+}
+
 // openOwn opens a directory of ours: a link in its place is somebody's attempt
 // to have our mounts made elsewhere (CVE-2025-31133).
 func (r *rootFS) openOwn(name string) (*os.File, error) {

@@ -42,6 +42,9 @@ func checkMount(m sandbox.Mount, stateDir string) error {
 			return fmt.Errorf("%w: %s cannot be shared: it overlaps %s; share a folder of your own files", sandbox.ErrInvalid, source, place)
 		}
 	}
+	if keyring := keyringIn(source); keyring != "" {
+		return fmt.Errorf("%w: %s cannot be shared: %s holds keys; share a folder of your own files", sandbox.ErrInvalid, source, keyring)
+	}
 	return nil
 }
 

@@ -53,6 +53,7 @@ var steps = []step{
 	{"standard streams", (*builder).nullStreams},
 	{"no file of the host", (*builder).noHostFiles},
 	{"limits", (*builder).setRlimits},
+	{"time namespace", (*builder).unshareTime},
 	{"capabilities", (*builder).dropCapabilities},
 	{"landlock", (*builder).restrictScopes},
 	{"not dumpable", (*builder).notDumpable},
@@ -189,7 +190,11 @@ func (b *builder) moveInside(m target) error {
 	if fs.Type == unix.PROC_SUPER_MAGIC || fs.Type == unix.SYSFS_MAGIC {
 		return errors.New("leads into /proc or /sys through a link of the image")
 	}
-	return unix.MoveMount(int(m.tree.Fd()), "", int(dir.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+	err = unix.MoveMount(int(m.tree.Fd()), "", int(dir.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+	if err != nil {
+		return err
+	}
+	return b.cover(m)
 }
 
 // writeFiles writes ours over the image's, in the writable layer.

@@ -112,6 +112,28 @@ func (b *builder) limitByRlimits() error {
 	return nil
 }
 
+// unshareTime gives what is started from now on clocks that began with the
+// sandbox: how long the machine has been up is not the app's.
+func (b *builder) unshareTime() error {
+	if !exists("/proc/self/ns/time") {
+		return nil // the kernel has none, Linux 5.6 brought them
+	}
+	return b.children.onBirthThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWTIME); err != nil {
+			return err
+		}
+		var offsets strings.Builder
+		for _, clock := range []int32{unix.CLOCK_MONOTONIC, unix.CLOCK_BOOTTIME} {
+			var now unix.Timespec
+			if err := unix.ClockGettime(clock, &now); err != nil {
+				return err
+			}
+			fmt.Fprintf(&offsets, "%d %d 0\n", clock, -now.Sec)
+		}
+		return writeFile(fmt.Sprintf("/proc/%d/timens_offsets", unix.Gettid()), offsets.String())
+	})
+}
+
 // rootCapabilities are what the image's root has, inside: to own and read the
 // files of its 65,536 ids, to become one of them, to signal them, to bind low
 // ports. It is docker's set less what reaches into the kernel or is refused

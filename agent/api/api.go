@@ -114,6 +114,8 @@ type RunRequest struct {
 	Learn    bool          `json:"learn,omitempty"`    // ask nothing, deny and record: see Learned
 	Pull     string        `json:"pull,omitempty"`     // "missing" (default), "always", "never"
 	Platform string        `json:"platform,omitempty"` // "linux/arm64"; "" is this machine's
+	// Ephemeral keeps what the app writes in memory, below its memory limit.
+	Ephemeral bool `json:"ephemeral,omitempty"`
 }
 
 // VolumeMount mounts a named volume.

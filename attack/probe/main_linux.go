@@ -38,7 +38,7 @@ func main() {
 		"inherited": (*probe).inherited, "overwrite": (*probe).overwrite, "magic-links": (*probe).magicLinks,
 		"abstract": (*probe).abstract, "host-sockets": (*probe).hostSockets, "vsock": (*probe).vsock, "raw": (*probe).raw,
 		"families": (*probe).families, "fork-bomb": (*probe).forkBomb, "memory-bomb": (*probe).memoryBomb, "exhaustion": (*probe).exhaustion,
-		"root-power": (*probe).rootPower, "bounded": (*probe).bounded,
+		"root-power": (*probe).rootPower, "bounded": (*probe).bounded, "shared-socket": (*probe).sharedSocket,
 		"status": (*probe).status, "i386": (*probe).i386, "sleep": (*probe).sleep,
 	}
 	if len(os.Args) < 2 || attacks[os.Args[1]] == nil {

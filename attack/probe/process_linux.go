@@ -224,6 +224,20 @@ func (p *probe) hostSockets() {
 	}
 }
 
+// sharedSocket tries to talk to what serves on a socket in a shared folder.
+func (p *probe) sharedSocket() {
+	const path = "/shared/served.sock"
+	stream, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(err)
+	p.try("connect", unix.Connect(stream, &unix.SockaddrUnix{Name: path}))
+	dgram, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	must(err)
+	p.try("send", unix.Sendto(dgram, []byte("x"), 0, &unix.SockaddrUnix{Name: path}))
+	at, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	must(err)
+	p.try("connect by descriptor", unix.Connect(stream, &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d", at)}))
+}
+
 func (p *probe) socket(try string, family, kind, protocol int) {
 	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, protocol)
 	if err == nil {

@@ -24,6 +24,8 @@ type runFlags struct {
 	hold                                                                         time.Duration
 	restart                                                                      string
 	health                                                                       healthFlags
+	refused                                                                      refusedFlags
+	ephemeral                                                                    bool
 	detach, interactive, terminal, remove, noInput, json, quiet, entrySet, learn bool
 }
 
@@ -69,6 +71,8 @@ and consentry deny. The exit code is the app's; 125 is an error of ours.`,
 	flags.Int64Var(&f.pids, "pids-limit", 0, "processes it may have")
 	flags.StringVar(&f.restart, "restart", "", "start it again when it ends: `no|on-failure[:N]|always|unless-stopped`")
 	f.health.add(flags)
+	f.refused.add(flags)
+	flags.BoolVar(&f.ephemeral, "ephemeral", false, "keep what the app writes in memory, and forget it at its end")
 	flags.StringArrayVar(&f.waive, "waive", nil, "do without a `WALL` that this machine cannot raise, such as ebpf-lsm; it is written into the ledger")
 	flags.StringVarP(&f.user, "user", "u", "", "user inside: name or uid, `USER[:GROUP]`")
 	flags.StringVarP(&f.workDir, "workdir", "w", "", "folder inside to start in")
@@ -133,13 +137,16 @@ func ended(code int, err error) error {
 
 // request checks the flags and turns them into the agent's words.
 func (f *runFlags) request(args []string, cwd string, lookup func(string) (string, bool)) (r api.RunRequest, err error) {
+	if err := f.refused.check(); err != nil {
+		return r, err
+	}
 	if err := f.check(); err != nil {
 		return r, err
 	}
 	r = api.RunRequest{
 		Args: args[1:], Name: f.name, Detach: f.detach, Stdin: f.interactive, Terminal: f.terminal,
 		Remove: f.remove, User: f.user, WorkDir: f.workDir, Hold: f.hold, NoInput: f.noInput,
-		Pull: f.pull, Platform: f.platform, Waive: f.waive, Presets: f.presets, Learn: f.learn,
+		Pull: f.pull, Platform: f.platform, Waive: f.waive, Presets: f.presets, Learn: f.learn, Ephemeral: f.ephemeral,
 	}
 	r.Limits.CPUs, r.Limits.PIDs = f.cpus, f.pids
 	if f.entrySet {
