@@ -439,7 +439,10 @@ SEC("lsm/inode_setattr")
 int inode_setattr(unsigned long long *args)
 {
 	SCOPE(HOOK_SETATTR);
-	struct dentry *d = (struct dentry *)(setattr_dentry ? args[1] : args[0]);
+	/* Both are read, each at a place that the verifier can check. */
+	unsigned long long first = *(volatile unsigned long long *)&args[0];
+	unsigned long long second = *(volatile unsigned long long *)&args[1];
+	struct dentry *d = (struct dentry *)(setattr_dentry ? second : first);
 
 	return judge_dentry(cgroup, HOOK_SETATTR, d, RIGHT_WRITE);
 }
