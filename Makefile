@@ -12,7 +12,7 @@ CROSS   := windows/amd64 windows/arm64 darwin/amd64 darwin/arm64
 PARALLEL ?= 2
 ANSWER   ?=
 
-.PHONY: help deps deps-demo build run test check check-cross check-darwin unit bench-net kernels clean
+.PHONY: help deps deps-demo build run test check check-cross check-darwin unit test-lsm bench-net kernels clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile

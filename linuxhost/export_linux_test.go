@@ -1,6 +1,10 @@
 package linuxhost
 
-import "path/filepath"
+import (
+	"path/filepath"
+
+	"github.com/consentry/consentry/linuxhost/bpf"
+)
 
 // StateCgroups are the directories above the cgroups of a state directory's
 // runs, in every tree.
@@ -14,4 +18,9 @@ func StateCgroups(stateDir string) []string {
 		dirs = append(dirs, filepath.Join(h.mount, stateCgroup(stateDir)))
 	}
 	return dirs
+}
+
+// FencePins is where the programs of a state directory are pinned.
+func FencePins(stateDir string) string {
+	return bpf.PinsOf(filepath.Base(stateCgroup(stateDir)))
 }

@@ -79,6 +79,7 @@ func newBench(t testing.TB) *bench {
 	}
 	t.Cleanup(b.nothingLeft)
 	t.Cleanup(func() { must(t, b.host.Close()) })
+	t.Cleanup(b.denials)
 	return b
 }
 

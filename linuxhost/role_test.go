@@ -19,6 +19,8 @@ func testRole(name string, args []string) (int, bool) {
 		return agentRole(args), true
 	case "test-bare":
 		return bareRole(args), true
+	case "test-connect":
+		return connectRole(args), true
 	case "test-worker":
 		return workerRole(args), true
 	}

@@ -15,7 +15,7 @@ import (
 // of the first.
 var attempts = map[string][]attempt{
 	"cgroup": cgroupAttempts,
-	"lsm":    nil,
+	"lsm":    append(append(append([]attempt{}, fileAttempts...), kernelAttempts...), socketAttempts...),
 }
 
 func (t *tenant) hold(name string, fd int, err error) error {

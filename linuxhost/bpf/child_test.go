@@ -227,5 +227,6 @@ func raiseRole(args []string) error {
 		return err
 	}
 	fmt.Printf("raised %v\n", f.LSM)
-	select {}
+	time.Sleep(time.Minute)
+	return nil
 }

@@ -135,13 +135,19 @@ func (r *Rules) Grant(cgroup uint64, m Mount) error {
 }
 
 // Revoke takes a mount back: files that are open below it can neither be read
-// nor written any more.
-func (r *Rules) Revoke(cgroup, mount uint64) error {
+// nor written any more. rest are the mounts that the sandbox keeps.
+func (r *Rules) Revoke(cgroup uint64, m Mount, rest []Mount) error {
 	if !r.LSM() {
 		return nil
 	}
-	err := r.mounts.Delete(place{cgroup, mount})
-	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+	var left Rights
+	for _, other := range rest {
+		if other.Device == m.Device {
+			left |= other.Rights
+		}
+	}
+	err := errors.Join(remove(r.mounts, place{cgroup, m.ID}), r.filesystems.Put(place{cgroup, uint64(m.Device)}, left))
+	if err != nil {
 		return fmt.Errorf("take a mount back: %w", err)
 	}
 	return nil

@@ -59,6 +59,7 @@ struct file {
 	struct path f_path;
 	struct inode *f_inode;
 	unsigned int f_mode;
+	void *private_data;
 	unsigned int f_flags;
 } KERNEL;
 

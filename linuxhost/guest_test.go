@@ -1,0 +1,109 @@
+//go:build linux
+
+package linuxhost_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/consentry/consentry/internal/vmtest"
+	"github.com/consentry/consentry/linuxhost"
+	"github.com/consentry/consentry/linuxhost/bpf"
+	"github.com/consentry/consentry/sandbox"
+)
+
+// inGuestWithLSM are tests of this package that run a second time where LSM
+// programs judge: apps must work, and attacks must fail, behind them too.
+const inGuestWithLSM = "^(TestWithLSM|TestNothingOfTheHostIsSeen)$"
+
+// moreInGuestWithLSM take minutes under emulation: CONSENTRY_LONG=1.
+const moreInGuestWithLSM = "^(TestWithLSM|TestPostureIsWhatWasAsked|TestShare|TestExitCodes|TestNothingOfTheHostIsSeen|TestUpperPersistsMemoryDoesNot|TestVolume)$"
+
+// denials logs what the kernel denied in a test that failed.
+func (b *bench) denials() {
+	if !b.t.Failed() {
+		return
+	}
+	ring, err := bpf.OpenRing(linuxhost.FencePins(b.state))
+	if err != nil {
+		b.t.Log(err)
+		return
+	}
+	defer ring.Close()
+	for e, err := ring.Next(); err == nil; e, err = ring.Next() {
+		b.t.Logf("%s %s denied=%v pid %d %s: %s", e.Hook.Line(), e.Hook, e.Denied, e.PID, e.Comm, e.Detail)
+	}
+}
+
+// TestWithLSM boots a kernel that loads LSM programs.
+func TestWithLSM(t *testing.T) {
+	if os.Getenv("CONSENTRY_VMTEST") != "" {
+		behindLSM(t)
+		return
+	}
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Skip("needs busybox (apt-get install busybox-static)")
+	}
+	pattern := inGuestWithLSM
+	if os.Getenv("CONSENTRY_LONG") != "" {
+		pattern = moreInGuestWithLSM
+	}
+	vmtest.Test(t, "github.com/consentry/consentry/linuxhost", pattern, vmtest.Config{
+		Kernel: vmtest.Backports, Files: map[string]string{"/bin/busybox": busybox}, Disk: 256,
+		Timeout: 10 * time.Minute,
+	})
+}
+
+// behindLSM: the wall stands, and a socket of the host in a shared folder is
+// seen and cannot be reached (probe 66).
+func behindLSM(t *testing.T) {
+	b := newBench(t)
+	folder := t.TempDir()
+	must(t, os.Chmod(folder, 0o777))
+	host, err := net.Listen("unix", filepath.Join(folder, "agent.sock"))
+	must(t, err)
+	defer host.Close()
+	must(t, os.Chmod(filepath.Join(folder, "agent.sock"), 0o777))
+	go func() {
+		for {
+			conn, err := host.Accept()
+			if err != nil {
+				return
+			}
+			t.Error("a process of the sandbox reached the host's socket")
+			conn.Close()
+		}
+	}()
+	program, err := os.ReadFile("/proc/self/exe")
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(b.image, "bin/connect"), program, 0o755))
+	spec := b.spec(sh("ls -d /share/agent.sock; connect test-connect /share/agent.sock; echo ended $?; sleep 2")...)
+	spec.Mounts = []sandbox.Mount{{Source: folder, Target: "/share"}}
+	got := b.run(spec, func(app sandbox.Instance) {
+		p, err := app.Posture(t.Context())
+		must(t, err)
+		if !lsmStands(p) {
+			t.Errorf("LSM does not stand: %+v", p)
+		}
+	})
+	if got.out != "/share/agent.sock\ndial unix /share/agent.sock: connect: permission denied\nended 1\n" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// connectRole connects to a unix socket from inside a sandbox.
+func connectRole(args []string) int {
+	conn, err := net.Dial("unix", args[0])
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	conn.Close()
+	return 0
+}
