@@ -184,7 +184,8 @@ func (r *Router) serveBroker(req *tcp.ForwarderRequest, h *heldSYN) {
 		out.Close()
 		return
 	}
-	s := &splice{app: app, out: out, flow: f, count: &r.count, guard: guardOf(f)}
+	s := &splice{app: app, out: out, flow: f, count: &r.count, answers: new(answers)}
+	s.guard = guardOf(f, s.answers)
 	r.flows.opened(f, s.cut)
 	s.run()
 	r.log.Debug("flow ended", "host", f.to.host, "port", f.to.port, "up", s.up, "down", s.down)
