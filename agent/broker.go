@@ -141,7 +141,7 @@ func (b *broker) wish(kind consent.Kind, target string) *app.Right {
 func (b *broker) connect(ctx context.Context, route dial.Route, to netTarget, addrs []netip.Addr, granted []grantedTarget) (net.Conn, error) {
 	conn, err := b.dialler.Dial(ctx, route, to.dialled(), addrs)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", to, sandbox.ErrUnreachable, err)
+		return nil, fmt.Errorf("%s: %w: %w", to, farEnd(err), err)
 	}
 	return b.flows.add(conn, granted)
 }

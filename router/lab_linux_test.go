@@ -242,12 +242,12 @@ func (l *lab) ask(server, name string, kind dnsmessage.Type) dnsmessage.Message 
 // eventually waits for a condition that another goroutine brings about.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if ok() {
 			return
 		}
 	}
-	t.Fatalf("%s: did not happen in 5 s", what)
+	t.Fatalf("%s: did not happen in 20 s", what)
 }
 
 func has(text string, parts ...string) bool {

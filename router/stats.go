@@ -29,6 +29,8 @@ const (
 	refuseDenied
 	refuseLater // held or busy
 	refuseUnreachable
+	refuseRefused // by the far end
+	refuseTimeout // the far end does not answer
 	cutTLS     // the TLS hello did not carry the dialled name
 	cutHTTP    // no HTTP, or not to be read in one way only
 	cutHost    // an HTTP request for another host
@@ -39,7 +41,7 @@ const (
 var reasonNames = [reasons]string{
 	"", "short", "long", "ethertype", "mac", "spoofed", "destination", "multicast", "header", "protocol",
 	"neighbour", "icmp", "write", "dns", "held-limit", "flow-limit", "name-limit", "gateway-port",
-	"unknown-name", "quic", "denied", "later", "unreachable", "tls-name", "http", "http-host", "http-connect",
+	"unknown-name", "quic", "denied", "later", "unreachable", "refused", "timeout", "tls-name", "http", "http-host", "http-connect",
 }
 
 // counters are written from many goroutines.
