@@ -122,7 +122,7 @@ func TestAFarEndThatDoesNotAnswerIsSilence(t *testing.T) {
 	both(t, func(t *testing.T, family string) {
 		asked := len(l.broker.flows())
 		l.in(func() {
-			dialer := net.Dialer{Timeout: 2500 * time.Millisecond}
+			dialer := net.Dialer{Timeout: 1500 * time.Millisecond}
 			_, err := dialer.Dial("tcp", netip.AddrPortFrom(literal(family), 80).String())
 			var timed net.Error
 			if !errors.As(err, &timed) || !timed.Timeout() {

@@ -38,12 +38,17 @@ func (g *httpGuard) look(data []byte, end bool) (pass []byte, done bool, why rea
 	if g.answers.upgraded() {
 		return append(g.held, data...), true, dropNone
 	}
+	fresh := data
 	if len(g.held) > 0 {
-		data = append(g.held, data...)
-		g.held = nil
+		g.held = append(g.held, data...)
+		data = g.held
 	}
 	n := 0
 	for n < len(data) && !g.answers.waiting() {
+		// A head that comes byte by byte must not be read anew for each.
+		if n == 0 && g.wantsLine() && len(data) <= maxHead && !end && len(fresh) > 0 && bytes.IndexByte(fresh, '\n') < 0 {
+			break
+		}
 		m, why := g.step(data[n:])
 		if why != dropNone {
 			return nil, false, why
@@ -53,14 +58,19 @@ func (g *httpGuard) look(data []byte, end bool) (pass []byte, done bool, why rea
 		}
 		n += m
 	}
-	if n < len(data) {
-		if end || len(data)-n > 2*maxHead {
-			return nil, false, cutHTTP
-		}
+	switch {
+	case n == len(data):
+		g.held = nil
+	case end || len(data)-n > 2*maxHead:
+		return nil, false, cutHTTP
+	case n > 0 || len(g.held) == 0:
 		g.held = bytes.Clone(data[n:])
 	}
 	return data[:n], false, dropNone
 }
+
+// wantsLine says whether nothing can be done before the end of a line.
+func (g *httpGuard) wantsLine() bool { return g.state != inBody && g.state != inChunk }
 
 // step takes some bytes, none when it needs more of them.
 func (g *httpGuard) step(b []byte) (int, reason) {

@@ -10,7 +10,7 @@ import (
 // read it differently, it is refused. That is what request smuggling lives on.
 
 // maxHead bounds a request head, and a line between chunks, in bytes.
-const maxHead = 64 << 10
+const maxHead = 32 << 10
 
 type headError string
 
