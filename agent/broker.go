@@ -139,9 +139,12 @@ func (b *broker) wish(kind consent.Kind, target string) *app.Right {
 }
 
 func (b *broker) connect(ctx context.Context, route dial.Route, to netTarget, addrs []netip.Addr, granted []grantedTarget) (net.Conn, error) {
+	if to.network == sandbox.NetworkPing {
+		return b.connectPing(to, addrs, granted)
+	}
 	conn, err := b.dialler.Dial(ctx, route, to.dialled(), addrs)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", to, sandbox.ErrUnreachable, err)
+		return nil, fmt.Errorf("%s: %w: %w", to, farEnd(err), err)
 	}
 	return b.flows.add(conn, granted)
 }
@@ -202,7 +205,8 @@ func (t netTarget) at(addr netip.Addr) netTarget {
 
 // canonicalTarget checks what a worker said and gives it its one form.
 func canonicalTarget(want sandbox.Flow) (netTarget, error) {
-	if want.Network != "tcp" && want.Network != "udp" {
+	ping := want.Network == sandbox.NetworkPing
+	if want.Network != "tcp" && want.Network != "udp" && !ping || ping && want.Port != sandbox.PingPort {
 		return netTarget{}, fmt.Errorf("%w: network %q", sandbox.ErrInvalid, want.Network)
 	}
 	if want.Port == 0 {

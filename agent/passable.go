@@ -12,6 +12,8 @@ type filer interface{ File() (*os.File, error) }
 // makePassable takes over conn.
 func makePassable(conn net.Conn) (passable, error) {
 	switch c := conn.(type) {
+	case passable:
+		return c, nil
 	case *net.TCPConn:
 		return &tcpFlow{TCPConn: c}, nil
 	case *net.UDPConn:

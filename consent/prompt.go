@@ -99,7 +99,9 @@ func netTitle(target string, also []string) string {
 		if err != nil {
 			return "Connect to " + showTarget(text)
 		}
-		host = w.host.String()
+		if host = w.host.String(); w.proto == icmp {
+			return "Ping " + host
+		}
 		ports = append(ports, fmt.Sprintf("%d (%s)", w.port, strings.ToUpper(w.proto.String())))
 	}
 	if len(ports) > 1 {

@@ -8,16 +8,17 @@ import (
 	"strings"
 )
 
-// protocol of a flow; the zero value stands for both, in rules only.
+// protocol of a flow; the zero value stands for all, in rules only.
 type protocol uint8
 
 const (
 	anyProtocol protocol = iota
 	tcp
 	udp
+	icmp // ping; its port is always 7
 )
 
-var protocolNames = [...]string{anyProtocol: "any", tcp: "tcp", udp: "udp"}
+var protocolNames = [...]string{anyProtocol: "any", tcp: "tcp", udp: "udp", icmp: "icmp"}
 
 func (p protocol) String() string { return protocolNames[p] }
 
@@ -83,7 +84,7 @@ func lowerASCII(text string) string {
 }
 
 func hasProtocol(text string) bool {
-	return strings.HasPrefix(text, "tcp/") || strings.HasPrefix(text, "udp/")
+	return strings.HasPrefix(text, "tcp/") || strings.HasPrefix(text, "udp/") || strings.HasPrefix(text, "icmp/")
 }
 
 // takeNet takes a canonical target apart; addresses may be in any spelling,
@@ -94,7 +95,7 @@ func takeNet(text string) (want, error) {
 		return want{}, err
 	}
 	if proto == anyProtocol {
-		return want{}, errors.New("a request is for tcp or udp")
+		return want{}, errors.New("a request is for tcp, udp or icmp")
 	}
 	port, err := parsePort(portText)
 	if err != nil {

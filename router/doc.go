@@ -6,9 +6,11 @@
 //
 //   - No packet of the app leaves this package. TCP and UDP end here; the bytes
 //     go on over connections that the Broker made, ICMP is answered or dropped.
-//   - A SYN is not answered before the Broker has answered. A denied flow is
-//     reset (ECONNREFUSED); a held, busy or unreachable one gets ICMP host
-//     unreachable (EHOSTUNREACH), so that an app can tell "no" from "not now".
+//   - A SYN is not answered before the Broker has answered. A denied flow, and
+//     one that the far end refuses, is reset (ECONNREFUSED); a held, busy or
+//     unreachable one gets ICMP host unreachable (EHOSTUNREACH), so that an app
+//     can tell "no" from "not now"; one that the far end does not answer gets
+//     nothing, until the app's own patience ends.
 //     The first datagrams of a UDP flow wait the same way; a denied one gets
 //     ICMP port unreachable, a held one ICMP host unreachable (of which Linux
 //     tells a UDP socket only with IP_RECVERR: to others it looks like loss).
@@ -18,14 +20,17 @@
 //     is above is refused or dropped, and counted by reason.
 //   - The app speaks only as itself: frames with another source MAC or address
 //     are dropped.
+//   - A flow to a name carries that name where its protocol has one: guard.go
+//     has the table. CONNECT to a proxy is refused.
+//   - Ping is held like a flow, and is a right of its own (icmp/host:7).
 //   - IPv4 and IPv6 get the same answers.
 //
 // What it does not: it has no policy, resolves no name and opens no socket.
 // UDP port 443 (QUIC) is refused with ICMP so that clients fall back to TCP.
-// ICMP echo is answered by the gateway only. Refusals by the far end arrive as
-// "unreachable", because the Broker reports them so.
 //
-// Files: frame.go judges frames, endpoint.go is gVisor's view of the link,
-// names.go and dns.go make up addresses, tcp.go holds SYNs, splice.go moves
-// bytes, sni.go checks TLS names, udp.go and inbound.go are what they say.
+// Files: frame.go judges frames, intake.go and endpoint.go are the two sides of
+// gVisor's view of the link, names.go and dns.go make up addresses, tcp.go holds
+// SYNs, splice.go moves bytes, guard.go chooses who checks them: sni.go for TLS,
+// httpguard.go and httphead.go for HTTP; udp.go, ping.go and inbound.go are what
+// they say.
 package router

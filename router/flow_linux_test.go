@@ -92,6 +92,7 @@ func TestRefusalsAtTheApp(t *testing.T) {
 		{sandbox.ErrHeld, unix.EHOSTUNREACH},
 		{sandbox.ErrBusy, unix.EHOSTUNREACH},
 		{sandbox.ErrUnreachable, unix.EHOSTUNREACH},
+		{sandbox.ErrRefused, unix.ECONNREFUSED},
 		{sandbox.ErrUnavailable, unix.EHOSTUNREACH},
 	} {
 		both(t, func(t *testing.T, family string) {
@@ -111,6 +112,31 @@ func TestRefusalsAtTheApp(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAFarEndThatDoesNotAnswerIsSilence: the app's own patience decides, as it
+// would without a router.
+func TestAFarEndThatDoesNotAnswerIsSilence(t *testing.T) {
+	l := newLab(t, labOptions{})
+	l.broker.set(refusing(sandbox.ErrTimeout))
+	both(t, func(t *testing.T, family string) {
+		asked := len(l.broker.flows())
+		l.in(func() {
+			dialer := net.Dialer{Timeout: 1500 * time.Millisecond}
+			_, err := dialer.Dial("tcp", netip.AddrPortFrom(literal(family), 80).String())
+			var timed net.Error
+			if !errors.As(err, &timed) || !timed.Timeout() {
+				t.Errorf("dial gave %v, want a timeout", err)
+			}
+		})
+		if now := len(l.broker.flows()); now != asked+1 {
+			t.Errorf("the Broker was asked %d times, want once", now-asked)
+		}
+		if s := l.router.Stats(); s.Held != 0 {
+			t.Errorf("%d flows wait for the Broker", s.Held)
+		}
+	})
+	eventually(t, "flows end", func() bool { return l.router.Stats().Flows == 0 })
 }
 
 func TestRetryAfterHeldIsAskedAgain(t *testing.T) {

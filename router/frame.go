@@ -11,8 +11,9 @@ import (
 // answer with, or nothing and a reason.
 type verdict struct {
 	why    reason
-	packet []byte // part of the frame, an IP packet that holds TCP or UDP
+	packet []byte // part of the frame, an IP packet that holds TCP, UDP or a ping
 	ipv6   bool
+	ping   bool // an echo request, not for the stack
 	reply  []byte
 }
 

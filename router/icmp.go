@@ -76,15 +76,19 @@ func newICMP6(src, dst netip.Addr, size int, fill func(header.ICMPv6)) []byte {
 	return frame
 }
 
-// judgeEcho4 answers ping of the gateway; no other ICMP goes anywhere.
+// judgeEcho4 answers ping of the gateway, and lets ping of others pass; no other
+// ICMP goes anywhere.
 func judgeEcho4(packet []byte, dst netip.Addr) verdict {
 	ip := header.IPv4(packet)
 	icmp := header.ICMPv4(ip.Payload())
 	if ip.More() || ip.FragmentOffset() != 0 || len(icmp) < header.ICMPv4MinimumSize || len(icmp) > maxEcho {
 		return dropped(dropICMP)
 	}
-	if dst != gateway4 || icmp.Type() != header.ICMPv4Echo || icmp.Code() != 0 {
+	if icmp.Type() != header.ICMPv4Echo || icmp.Code() != 0 {
 		return dropped(dropICMP)
+	}
+	if dst != gateway4 {
+		return verdict{packet: packet, ping: true}
 	}
 	return verdict{reply: newICMP4(gateway4, appNet4.Addr(), len(icmp), func(out header.ICMPv4) {
 		copy(out, icmp)
@@ -97,8 +101,11 @@ func judgeEcho6(packet []byte, dst netip.Addr) verdict {
 	if len(icmp) < header.ICMPv6EchoMinimumSize || len(icmp) > maxEcho {
 		return dropped(dropICMP)
 	}
-	if dst != gateway6 || icmp.Type() != header.ICMPv6EchoRequest || icmp.Code() != 0 {
+	if icmp.Type() != header.ICMPv6EchoRequest || icmp.Code() != 0 {
 		return dropped(dropICMP)
+	}
+	if dst != gateway6 {
+		return verdict{packet: packet, ipv6: true, ping: true}
 	}
 	return verdict{reply: newICMP6(gateway6, appNet6.Addr(), len(icmp), func(out header.ICMPv6) {
 		copy(out, icmp)
@@ -115,6 +122,7 @@ type refusal int
 const (
 	hostUnreachable refusal = iota // EHOSTUNREACH at the app
 	portUnreachable                // ECONNREFUSED at a connected UDP socket
+	prohibited                     // "packet filtered" says ping
 )
 
 // maxQuote is what of a refused packet is sent back: its headers, from which
@@ -131,8 +139,11 @@ func unreachable(quote []byte, how refusal) []byte {
 	return newICMP4(gateway4, appNet4.Addr(), header.ICMPv4MinimumSize+len(quote), func(icmp header.ICMPv4) {
 		icmp.SetType(header.ICMPv4DstUnreachable)
 		icmp.SetCode(header.ICMPv4HostUnreachable)
-		if how == portUnreachable {
+		switch how {
+		case portUnreachable:
 			icmp.SetCode(header.ICMPv4PortUnreachable)
+		case prohibited:
+			icmp.SetCode(header.ICMPv4AdminProhibited)
 		}
 		copy(icmp[header.ICMPv4MinimumSize:], quote)
 	})
@@ -143,8 +154,11 @@ func unreachable6(quote []byte, how refusal) []byte {
 	return newICMP6(gateway6, appNet6.Addr(), head+len(quote), func(icmp header.ICMPv6) {
 		icmp.SetType(header.ICMPv6DstUnreachable)
 		icmp.SetCode(header.ICMPv6AddressUnreachable)
-		if how == portUnreachable {
+		switch how {
+		case portUnreachable:
 			icmp.SetCode(header.ICMPv6PortUnreachable)
+		case prohibited:
+			icmp.SetCode(header.ICMPv6Prohibited)
 		}
 		copy(icmp[head:], quote)
 	})

@@ -84,6 +84,8 @@ func (r *Router) handle(v verdict, pass func() buffer.Buffer) {
 	switch {
 	case v.reply != nil:
 		r.endpoint.send(v.reply)
+	case v.ping:
+		r.handlePing(v.packet, v.ipv6)
 	case v.packet != nil:
 		r.endpoint.deliver(pass(), v.ipv6)
 	default:

@@ -116,7 +116,10 @@ func (l *lab) configure(o labOptions) {
 	}
 	script := fmt.Sprintf(`set -e
 ip link set lo up
-echo 0 > /proc/sys/net/ipv6/conf/%[1]s/accept_ra
+for knob in accept_ra accept_dad dad_transmits autoconf router_solicitations; do
+  echo 0 > /proc/sys/net/ipv6/conf/%[1]s/$knob
+done
+echo 1 > /proc/sys/net/ipv6/conf/%[1]s/addr_gen_mode
 ip link set %[1]s address %[2]s mtu %[3]d up
 ip addr add %[4]s dev %[1]s
 ip -6 addr add %[5]s dev %[1]s nodad
@@ -242,12 +245,12 @@ func (l *lab) ask(server, name string, kind dnsmessage.Type) dnsmessage.Message 
 // eventually waits for a condition that another goroutine brings about.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if ok() {
 			return
 		}
 	}
-	t.Fatalf("%s: did not happen in 5 s", what)
+	t.Fatalf("%s: did not happen in 20 s", what)
 }
 
 func has(text string, parts ...string) bool {

@@ -40,6 +40,7 @@ type Router struct {
 	names    *names
 	flows    *flows
 	syns     *syns
+	pings    pings
 	data     *dataService // nil without a handler
 	stack    *stack.Stack
 	endpoint *endpoint
@@ -78,6 +79,7 @@ func New(c Config) (*Router, error) {
 	r.names = newNames(limits.Names, c.Now)
 	r.flows = &flows{limits: limits, names: r.names, all: map[*flow]struct{}{}}
 	r.syns = newSYNs()
+	r.pings.all = map[pingKey]chan []byte{}
 	if c.DataAPI != nil {
 		r.data = newDataService(c.DataAPI)
 	}

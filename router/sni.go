@@ -7,9 +7,9 @@ import (
 	"github.com/consentry/consentry/sandbox"
 )
 
-// On port 443 of a host dialled by name, nothing goes out before a whole TLS
-// ClientHello has come that carries that name: a grant for one host must not
-// reach another that sits behind the same address. What remains is a server
+// Nothing goes out before a whole TLS ClientHello has come that carries the
+// name that was dialled: a grant for one host must not reach another that sits
+// behind the same address. What remains is a server
 // that answers for several names, by HTTP/2 coalescing or an encrypted inner
 // hello, under one outer name.
 
@@ -37,19 +37,19 @@ const errHelloPartial = helloError("the client hello is not whole yet")
 
 // helloGuard holds back what the app says until it is a whole hello.
 type helloGuard struct {
-	host string
-	held []byte
+	host    string
+	lenient bool // other ports: what has no name, or is no hello, passes
+	held    []byte
 }
 
 func (g *helloGuard) look(data []byte, end bool) (pass []byte, done bool, why reason) {
-	if len(g.held)+len(data) > maxHello {
-		return nil, false, cutTLS
-	}
 	g.held = append(g.held, data...)
 	name, err := helloName(g.held)
 	switch {
-	case err == errHelloPartial && !end:
+	case err == errHelloPartial && !end && len(g.held) <= maxHello:
 		return nil, false, dropNone
+	case err != nil && g.lenient:
+		return g.held, true, dropNone
 	case err != nil, !sameHost(name, g.host):
 		return nil, false, cutTLS
 	}

@@ -33,18 +33,18 @@ func newSource(conn net.Conn) *source {
 
 // forward moves some bytes to the app, and returns how many. It takes a buffer
 // from l, and gives it back while there is nothing to read.
-func (s *source) forward(app *appConn, l *lent, alive func() bool) (int, error) {
+func (s *source) forward(to *splice, l *lent) (int, error) {
 	if s.raw == nil {
 		buf := l.take(spliceBuffer)
 		n, err := s.conn.Read(buf)
-		return sendRead(app, buf[:n], err, alive)
+		return sendRead(to, buf[:n], err)
 	}
 	var buf []byte
 	n, direct, err := 0, 0, error(nil)
 	wait := s.raw.Read(func(fd uintptr) bool {
 		waiting := unread(int(fd))
-		if waiting >= directRead {
-			if direct, err = sendWaiting(app, int(fd), waiting); direct > 0 || err != nil {
+		if waiting >= directRead && !to.answers.waiting() {
+			if direct, err = sendWaiting(to.app, int(fd), waiting); direct > 0 || err != nil {
 				return true
 			}
 		}
@@ -66,7 +66,7 @@ func (s *source) forward(app *appConn, l *lent, alive func() bool) (int, error) 
 	case n == 0:
 		return 0, io.EOF
 	}
-	return sendRead(app, buf[:n], nil, alive)
+	return sendRead(to, buf[:n], nil)
 }
 
 // unread is how many bytes wait in a socket; reading tells of errors.
@@ -78,9 +78,9 @@ func unread(fd int) int {
 	return n
 }
 
-func sendRead(app *appConn, data []byte, err error, alive func() bool) (int, error) {
+func sendRead(to *splice, data []byte, err error) (int, error) {
 	if len(data) > 0 {
-		if lost := app.send(data, alive); lost != nil {
+		if lost := to.toApp(data); lost != nil {
 			return 0, lost
 		}
 	}

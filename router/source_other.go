@@ -9,11 +9,11 @@ type source struct{ conn net.Conn }
 func newSource(conn net.Conn) *source { return &source{conn} }
 
 // forward moves some bytes to the app, and returns how many.
-func (s *source) forward(app *appConn, l *lent, alive func() bool) (int, error) {
+func (s *source) forward(to *splice, l *lent) (int, error) {
 	buf := l.take(spliceBuffer)
 	n, err := s.conn.Read(buf)
 	if n > 0 {
-		if lost := app.send(buf[:n], alive); lost != nil {
+		if lost := to.toApp(buf[:n]); lost != nil {
 			return 0, lost
 		}
 	}

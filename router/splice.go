@@ -20,7 +20,8 @@ type splice struct {
 	flow  *flow
 	count *counters
 
-	guard guard // nil when bytes need no look
+	guard   guard    // nil when bytes need no look
+	answers *answers // nil for a flow that has no guard
 
 	up, down uint64 // bytes from and to the app
 	parked   atomic.Bool
@@ -75,7 +76,7 @@ func (s *splice) copyUp() {
 		case err == nil:
 		case errors.Is(err, errWait):
 			s.parked.Store(true)
-			if !s.app.readable() || !s.parked.CompareAndSwap(true, false) {
+			if !s.canStep() || !s.parked.CompareAndSwap(true, false) {
 				return // wake goes on from here
 			}
 		case errors.Is(err, io.EOF):
@@ -90,16 +91,19 @@ func (s *splice) copyUp() {
 	}
 }
 
+func (s *splice) canStep() bool { return !s.answers.waiting() && s.app.readable() }
+
 // stepUp moves some bytes, past the guard while there is one.
 func (s *splice) stepUp(to *outlet, buf *lent) (int, error) {
 	if s.guard == nil {
 		return to.forward(s.app, buf)
 	}
-	data, err := s.app.receiveLent(buf)
-	if errors.Is(err, errWait) {
-		return 0, err
+	if s.answers.waiting() {
+		return 0, errWait
 	}
-	pass, done, why := s.guard.look(data, err != nil)
+	data, err := s.app.receiveLent(buf)
+	waits := errors.Is(err, errWait) // but what the guard has held back may go on now
+	pass, done, why := s.guard.look(data, err != nil && !waits)
 	if why != dropNone {
 		s.count.drop(why)
 		return 0, errGuarded
@@ -107,9 +111,12 @@ func (s *splice) stepUp(to *outlet, buf *lent) (int, error) {
 	if done {
 		s.guard = nil
 	}
-	n, lost := 0, error(nil)
-	if len(pass) > 0 {
-		n, lost = s.out.Write(pass)
+	if len(pass) == 0 {
+		return 0, err
+	}
+	n, lost := s.out.Write(pass)
+	if waits {
+		err = nil
 	}
 	return n, errors.Join(lost, err)
 }
@@ -117,14 +124,13 @@ func (s *splice) stepUp(to *outlet, buf *lent) (int, error) {
 func (s *splice) copyDown() {
 	var buf lent
 	defer buf.giveBack()
-	alive := func() bool { return !broken(s.out) }
 	from := newSource(s.out)
 	for {
-		n, err := from.forward(s.app, &buf, alive)
+		n, err := from.forward(s, &buf)
 		s.down += uint64(n)
 		if errors.Is(err, io.EOF) {
 			s.app.closeWrite()
-			s.watch(alive)
+			s.watch()
 			return
 		}
 		if err != nil {
@@ -134,9 +140,19 @@ func (s *splice) copyDown() {
 	}
 }
 
+// toApp sends what came down.
+func (s *splice) toApp(data []byte) error {
+	if s.answers.see(data) {
+		s.wake()
+	}
+	return s.app.send(data, s.alive)
+}
+
+func (s *splice) alive() bool { return !broken(s.out) }
+
 // watch looks after a flow on which the other side has said its last: nobody
 // reads it any more, so a cut would go unnoticed.
-func (s *splice) watch(alive func() bool) {
+func (s *splice) watch() {
 	tick := time.NewTicker(stallCheck)
 	defer tick.Stop()
 	for {
@@ -144,7 +160,7 @@ func (s *splice) watch(alive func() bool) {
 		case <-s.upDone:
 			return
 		case <-tick.C:
-			if !alive() {
+			if !s.alive() {
 				s.cut()
 				return
 			}

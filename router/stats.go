@@ -29,14 +29,19 @@ const (
 	refuseDenied
 	refuseLater // held or busy
 	refuseUnreachable
-	cutTLS // the TLS hello did not carry the dialled name
+	refuseRefused // by the far end
+	refuseTimeout // the far end does not answer
+	cutTLS     // the TLS hello did not carry the dialled name
+	cutHTTP    // no HTTP, or not to be read in one way only
+	cutHost    // an HTTP request for another host
+	cutConnect // CONNECT: a proxy would lead anywhere
 	reasons
 )
 
 var reasonNames = [reasons]string{
 	"", "short", "long", "ethertype", "mac", "spoofed", "destination", "multicast", "header", "protocol",
 	"neighbour", "icmp", "write", "dns", "held-limit", "flow-limit", "name-limit", "gateway-port",
-	"unknown-name", "quic", "denied", "later", "unreachable", "tls-name",
+	"unknown-name", "quic", "denied", "later", "unreachable", "refused", "timeout", "tls-name", "http", "http-host", "http-connect",
 }
 
 // counters are written from many goroutines.

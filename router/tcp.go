@@ -25,8 +25,10 @@ import (
 //	 | ----------> | (marks the app as waiting) |
 //	 |             | <------------------------- | connection
 //	 | <-- SYN-ACK | splice                     |
-//	 |             | <------------------------- | ErrDenied
+//	 |             | <------------------------- | ErrDenied, ErrRefused
 //	 | <------ RST |                            |
+//	 |             | <------------------------- | ErrTimeout
+//	 |             | (says nothing, as the far end: the app's own patience counts)
 //	 |             | <------------------------- | ErrHeld, ErrBusy, ErrUnreachable, a fault
 //	 | <-- ICMP host unreachable                |
 
@@ -184,7 +186,8 @@ func (r *Router) serveBroker(req *tcp.ForwarderRequest, h *heldSYN) {
 		out.Close()
 		return
 	}
-	s := &splice{app: app, out: out, flow: f, count: &r.count, guard: guardOf(f)}
+	s := &splice{app: app, out: out, flow: f, count: &r.count, answers: new(answers)}
+	s.guard = guardOf(f, s.answers)
 	r.flows.opened(f, s.cut)
 	s.run()
 	r.log.Debug("flow ended", "host", f.to.host, "port", f.to.port, "up", s.up, "down", s.down)
@@ -193,7 +196,12 @@ func (r *Router) serveBroker(req *tcp.ForwarderRequest, h *heldSYN) {
 // refuse answers a held SYN with no.
 func (r *Router) refuse(req *tcp.ForwarderRequest, h *heldSYN, err error) {
 	why := reasonOf(err)
-	reset := why == refuseDenied
+	reset := why == refuseDenied || why == refuseRefused
+	if why == refuseTimeout {
+		r.count.drop(why)
+		r.flows.silent(h.flow)
+		<-h.flow.ctx.Done()
+	}
 	gone := h.flow.ctx.Err() != nil
 	if !reset && !gone {
 		r.endpoint.send(unreachable(h.quote, hostUnreachable))
@@ -212,13 +220,17 @@ func (r *Router) complete(req *tcp.ForwarderRequest, reset bool) {
 	r.syns.remove(id)
 }
 
-// reasonOf sorts the Broker's errors; only a plain no is final for the app.
+// reasonOf sorts the Broker's errors.
 func reasonOf(err error) reason {
 	switch {
 	case errors.Is(err, sandbox.ErrDenied), errors.Is(err, sandbox.ErrInvalid), errors.Is(err, sandbox.ErrUnknownKind):
 		return refuseDenied
 	case errors.Is(err, sandbox.ErrHeld), errors.Is(err, sandbox.ErrBusy), errors.Is(err, context.Canceled):
 		return refuseLater
+	case errors.Is(err, sandbox.ErrRefused):
+		return refuseRefused
+	case errors.Is(err, sandbox.ErrTimeout):
+		return refuseTimeout
 	}
 	return refuseUnreachable
 }

@@ -64,7 +64,7 @@ func (r *Router) refuseDatagram(quote []byte, why reason) {
 	r.count.drop(why)
 	how := hostUnreachable
 	switch why {
-	case refuseDenied, refuseGateway, refuseQUIC:
+	case refuseDenied, refuseGateway, refuseQUIC, refuseRefused:
 		how = portUnreachable
 	}
 	r.endpoint.send(unreachable(quote, how))

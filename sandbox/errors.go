@@ -9,6 +9,8 @@ var (
 	ErrHeld        = errors.New("no answer yet; the request waits in the inbox, try again later") // retryable
 	ErrBusy        = errors.New("too many requests of this app are waiting")                      // retryable
 	ErrUnreachable = errors.New("target is not reachable")
+	ErrRefused     = errors.New("the far end refused the connection")
+	ErrTimeout     = errors.New("the far end does not answer")
 	ErrInvalid     = errors.New("invalid request")
 	ErrUnknownKind = errors.New("unknown kind of data")
 	ErrUnavailable = errors.New("the agent cannot answer")
@@ -21,6 +23,8 @@ var codes = map[string]error{
 	"held":         ErrHeld,
 	"busy":         ErrBusy,
 	"unreachable":  ErrUnreachable,
+	"refused":      ErrRefused,
+	"timeout":      ErrTimeout,
 	"invalid":      ErrInvalid,
 	"unknown-kind": ErrUnknownKind,
 	"unavailable":  ErrUnavailable,

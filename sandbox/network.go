@@ -30,3 +30,11 @@ const (
 	DNSPort     = 53
 	DataAPIPort = 9999
 )
+
+// NetworkPing is the network of a Flow that carries ICMP echo messages, as
+// package router describes them. It has no ports; PingPort stands in their
+// place, so that a target is written like any other: icmp/host:7.
+const (
+	NetworkPing = "icmp"
+	PingPort    = 7
+)

@@ -225,7 +225,7 @@ type Broker interface {
 
 // Flow is one connection or UDP association an app wants.
 type Flow struct {
-	Network string `json:"network"` // "tcp" or "udp"
+	Network string `json:"network"` // "tcp", "udp", or NetworkPing
 	Host    string `json:"host"`    // a name as CanonicalHost returns it, or an IP address
 	Port    uint16 `json:"port"`
 	Reason  string `json:"reason,omitempty"` // the app's words, if it could say any

@@ -26,6 +26,7 @@ needs() {
 mmdebstrap mmdebstrap
 ip iproute2
 curl curl
+ping iputils-ping
 python3 python3
 /etc/ssl/certs/ca-certificates.crt ca-certificates
 END

@@ -161,6 +161,8 @@ func errnoOf(err error) abi.Errno {
 		{sandbox.ErrInvalid, abi.EINVAL},
 		{sandbox.ErrUnknownKind, abi.ENOTSUP},
 		{sandbox.ErrUnreachable, abi.EHOSTUNREACH},
+		{sandbox.ErrRefused, abi.EHOSTUNREACH},
+		{sandbox.ErrTimeout, abi.EHOSTUNREACH},
 		{errTooLarge, abi.EFBIG},
 		{errRedirects, abi.ELOOP},
 		{context.DeadlineExceeded, abi.ETIMEDOUT},
