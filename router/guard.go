@@ -1,6 +1,9 @@
 package router
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // A flow that was dialled by name must also carry that name where its protocol
 // has one: behind one address there may be many hosts, and the yes was for one.
@@ -103,15 +106,31 @@ func recognise(b []byte) spoken {
 }
 
 // recogniseTarget looks at what follows a method: a path, a URL, or for CONNECT
-// anything.
+// anything. "HELO host" of SMTP is neither.
 func recogniseTarget(method, target []byte) spoken {
 	switch {
 	case string(method) == "CONNECT":
 		return speaksHTTP
 	case len(target) == 0:
 		return speaksUnknown
-	case target[0] == '/', target[0] == 'h', target[0] == 'H', target[0] == '*' && string(method) == "OPTIONS":
+	case target[0] == '/', target[0] == '*' && string(method) == "OPTIONS":
 		return speaksHTTP
 	}
-	return speaksOther
+	return recogniseURL(target)
+}
+
+// recogniseURL looks for http:// and https://, in any case of the letters.
+func recogniseURL(target []byte) spoken {
+	seen := speaksOther
+	for _, scheme := range []string{"http://", "https://"} {
+		n := min(len(scheme), len(target))
+		switch {
+		case !strings.EqualFold(scheme[:n], string(target[:n])):
+		case n == len(scheme):
+			return speaksHTTP
+		default:
+			seen = speaksUnknown
+		}
+	}
+	return seen
 }
