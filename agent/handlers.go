@@ -62,6 +62,7 @@ func (a *Agent) handler() http.Handler {
 		"GET /v1/grants/export":      a.exportGrants,
 		"POST /v1/grants/import":     a.importGrants,
 		"GET /v1/apps/overview":      a.getOverview,
+		"POST /v1/apps/mute":         a.muteApp,
 		"GET /v1/learned/{run}":      a.getLearned,
 		"GET /v1/profile":            a.getProfile,
 		"PUT /v1/profile":            a.setProfile,
