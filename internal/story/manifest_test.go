@@ -126,7 +126,7 @@ func (w *world) push(reference string, labels map[string]string) string {
 	dir := filepath.Join(w.t.TempDir(), "layout")
 	labelled(w.t, dir, labels)
 	var out []byte
-	w.until(reference+" is pushed", func() bool {
+	w.untilAtLast(reference+" is pushed", func() bool {
 		var err error
 		out, err = w.in(w.rest, "skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false", "oci:"+dir, "docker://"+reference).CombinedOutput()
 		if err != nil {
@@ -140,10 +140,22 @@ func (w *world) push(reference string, labels map[string]string) string {
 	return dir
 }
 
+// untilAtLast is until for what takes long on a machine that is busy: to fetch
+// and unpack an image.
+func (w *world) untilAtLast(what string, is func() bool) {
+	w.t.Helper()
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if is() {
+			return
+		}
+	}
+	w.t.Fatalf("3 minutes have passed and it is not so that %s", what)
+}
+
 // review waits for the one manifest that waits for an answer.
 func (w *world) review() (r api.Review) {
 	w.t.Helper()
-	w.until("a manifest waits", func() bool {
+	w.untilAtLast("a manifest waits", func() bool {
 		var list []api.Review
 		if json.Unmarshal([]byte(w.result("review", "--json").out), &list) != nil || len(list) != 1 {
 			return false
@@ -239,7 +251,7 @@ func (w *world) plainRegistry() {
 	path := filepath.Join(w.home, "registry.yml")
 	must(w.t, os.WriteFile(path, []byte(config), 0o600))
 	w.daemon(w.machine, nil, "docker-registry", "serve", path)
-	w.until("the registry answers", func() bool {
+	w.untilAtLast("the registry answers", func() bool {
 		return w.in(w.machine, "curl", "-sf", "http://127.0.0.1:5000/v2/").Run() == nil
 	})
 }
