@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -22,10 +23,9 @@ const (
 	maxRequest = 4 << 20 // bytes of a body of the local API
 )
 
-// handler serves the local API (package api lists the calls).
-func (a *Agent) handler() http.Handler {
-	mux := http.NewServeMux()
-	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request) error{
+// calls are those of the local API (package api lists them).
+func (a *Agent) calls() map[string]func(http.ResponseWriter, *http.Request) error {
+	calls := map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/version":            a.getVersion,
 		"GET /v1/doctor":             a.getDoctor,
 		"POST /v1/runs":              a.createRun,
@@ -62,6 +62,7 @@ func (a *Agent) handler() http.Handler {
 		"GET /v1/grants/export":      a.exportGrants,
 		"POST /v1/grants/import":     a.importGrants,
 		"GET /v1/apps/overview":      a.getOverview,
+		"POST /v1/apps/mute":         a.muteApp,
 		"GET /v1/learned/{run}":      a.getLearned,
 		"GET /v1/profile":            a.getProfile,
 		"PUT /v1/profile":            a.setProfile,
@@ -69,10 +70,15 @@ func (a *Agent) handler() http.Handler {
 		"POST /v1/runs/{ref}/pause":   a.pauseRun,
 		"POST /v1/runs/{ref}/unpause": a.unpauseRun,
 		"GET /v1/stats":               a.getStats,
-	} {
-		mux.Handle(pattern, answering(serve))
 	}
-	for pattern, serve := range a.networkCalls() {
+	maps.Copy(calls, a.networkCalls())
+	return calls
+}
+
+// handler serves the local API.
+func (a *Agent) handler() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, serve := range a.calls() {
 		mux.Handle(pattern, answering(serve))
 	}
 	mux.Handle("/", answering(func(http.ResponseWriter, *http.Request) error {
@@ -84,7 +90,7 @@ func (a *Agent) handler() http.Handler {
 // guardAPI refuses web pages and clients of another version.
 func guardAPI(next http.Handler) http.Handler {
 	return answering(func(w http.ResponseWriter, r *http.Request) error {
-		if r.Header.Get("Origin") != "" {
+		if r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" || r.Host != api.Host {
 			return &api.Error{Code: "origin", Message: "web pages cannot use the agent", Status: http.StatusForbidden}
 		}
 		if got := r.Header.Get(api.VersionHeader); got != api.APIVersion {

@@ -26,7 +26,7 @@ func (a *Agent) getOverview(w http.ResponseWriter, r *http.Request) error {
 	}
 	for _, rule := range a.engine.Rules(which.ID()) {
 		o.Grants = append(o.Grants, ruleToAPI(rule))
-		o.Muted = o.Muted || rule.Kind == anyKind
+		o.Muted = o.Muted || rule.Kind == consent.AnyKind
 	}
 	for _, p := range a.engine.Pending() {
 		if p.Request.App.ID() == which.ID() {
@@ -44,9 +44,6 @@ func (a *Agent) getOverview(w http.ResponseWriter, r *http.Request) error {
 	o.Refused = refusals(lines)
 	return ok(w, o)
 }
-
-// anyKind is the kind of a rule that denies all that no other rule allows.
-const anyKind consent.Kind = "*"
 
 func (a *Agent) addRuns(o *api.AppOverview, id app.ID) {
 	for _, r := range a.list() {

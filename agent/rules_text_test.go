@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/app"
@@ -164,5 +165,33 @@ func TestOverview(t *testing.T) {
 	}
 	if len(o.Refused) != 1 || o.Refused[0].Target != "tcp/evil.example:443" || o.Refused[0].Count != 2 {
 		t.Errorf("refused: %+v", o.Refused)
+	}
+}
+
+func TestMutedAppsAreNotAskedAbout(t *testing.T) {
+	w := newTestAgent(t)
+	module := w.module("tool.wasm", "1")
+	var got error
+	w.host.run = func(_ sandbox.Spec, b sandbox.Broker) int {
+		_, got = b.Dial(t.Context(), sandbox.Flow{Network: "tcp", Host: "a.example", Port: 443})
+		return 0
+	}
+	if _, err := w.client.Mute(t.Context(), api.MuteRequest{App: module, By: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	w.runs(w.run(api.RunRequest{Source: module, Hold: time.Minute}))
+	if !errors.Is(got, sandbox.ErrDenied) || len(w.engine.Pending()) != 0 {
+		t.Errorf("%v, %d wait", got, len(w.engine.Pending()))
+	}
+	o, err := w.client.Overview(t.Context(), module)
+	if err != nil || !o.Muted {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if gone, err := w.client.Mute(t.Context(), api.MuteRequest{App: module, Undo: true}); err != nil || len(gone) != 1 || w.rules() != "" {
+		t.Errorf("%+v, %v, %s", gone, err, w.rules())
+	}
+	w.runs(w.run(api.RunRequest{Source: module, Hold: time.Millisecond}))
+	if !errors.Is(got, sandbox.ErrHeld) {
+		t.Errorf("after unmute: %v", got)
 	}
 }

@@ -68,13 +68,13 @@ func (i *fakeInstance) Posture(context.Context) (sandbox.Posture, error) {
 // testAgent is a whole agent with a client over its socket; its apps are modules.
 type testAgent struct {
 	*Agent
-	t      *testing.T
+	t      testing.TB
 	client *client.Client
 	host   *fakeHost
 	dir    string // of the modules
 }
 
-func newTestAgent(t *testing.T) *testAgent {
+func newTestAgent(t testing.TB) *testAgent {
 	t.Helper()
 	home, err := os.MkdirTemp("", "ag") // short: the path of a unix socket is bounded
 	if err != nil {
@@ -147,13 +147,13 @@ func connect(host, reason string) app.Right {
 
 // follower is a client that follows a run.
 type follower struct {
-	t      *testing.T
+	t      testing.TB
 	stream *client.Stream
 }
 
 func (w *testAgent) run(req api.RunRequest) *follower {
 	w.t.Helper()
-	req.Remove = true
+	req.Remove = req.Name == ""
 	stream, err := w.client.Run(w.t.Context(), req)
 	if err != nil {
 		w.t.Fatal(err)

@@ -54,6 +54,10 @@ const (
 	APIVersion    = "1"
 )
 
+// Host is the only one that requests may name: a page whose name was made to
+// lead here (DNS rebinding) sends its own.
+const Host = "agent"
+
 // Version of the agent.
 type Version struct {
 	Version string `json:"version"`

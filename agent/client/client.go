@@ -71,7 +71,7 @@ func (c *Client) send(ctx context.Context, method, path string, in any, upgrade 
 		}
 		body = bytes.NewReader(raw)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+api.Host+path, body)
 	if err != nil {
 		return nil, err
 	}

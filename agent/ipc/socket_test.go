@@ -124,6 +124,7 @@ func TestSocketIsPrivate(t *testing.T) {
 
 // The folder alone keeps strangers out; here it is opened to show that the
 // credentials do as well.
+// Probe 59: another user at the local API.
 func TestStrangerIsRefused(t *testing.T) {
 	p := InHome(openFolder(t))
 	var log bytes.Buffer

@@ -159,7 +159,7 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	w.daemon(w.rest, []string{"STORY_SERVE=" + w.hits}, self)
 	w.daemon(w.rest, nil, "dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--bind-interfaces",
-		"--listen-address="+worldAddr, "--user=root", "--pid-file=", "--address=/"+webName+"/"+worldAddr, "--address=/"+otherName+"/"+worldAddr)
+		"--listen-address="+worldAddr, "--user=root", "--pid-file=", "--address=/"+webName+"/"+worldAddr, "--address=/"+otherName+"/"+worldAddr, "--address=/"+registryName+"/"+worldAddr)
 	w.startAgent()
 	w.watchPosture()
 	return w

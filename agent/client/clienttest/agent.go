@@ -121,6 +121,7 @@ func (a *Agent) handler() http.Handler {
 		"GET /v1/grants/export":    a.exportRules,
 		"POST /v1/grants/import":   a.importRules,
 		"GET /v1/apps/overview":    a.overview,
+		"POST /v1/apps/mute":       a.mute,
 		"GET /v1/learned/{run}":    a.learned,
 		"GET /v1/reviews":          a.listReviews,
 		"GET /v1/reviews/{id}":     a.getReview,

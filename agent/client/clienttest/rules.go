@@ -66,3 +66,14 @@ func (a *Agent) learned(*http.Request) (any, error) {
 		Manifest: json.RawMessage(`{"version":1,"rights":[{"kind":"notify","target":"*","reason":"r"}]}`),
 	}, nil
 }
+
+func (a *Agent) mute(r *http.Request) (any, error) {
+	var in api.MuteRequest
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		return nil, err
+	}
+	if in.App == "quiet" {
+		return []api.Grant{}, nil
+	}
+	return []api.Grant{{ID: "1", App: in.App, Kind: "*", Target: "*", Verdict: "deny"}}, nil
+}
