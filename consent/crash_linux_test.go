@@ -58,8 +58,8 @@ func give(i int, v Verdict) act {
 	}
 }
 
-// answer has an app ask, and gives the answer while it waits, or late.
-func answer(i int, v Verdict, l Lifetime, late bool) act {
+// answering has an app ask, and gives the answer while it waits, or late.
+func answering(i int, v Verdict, l Lifetime, late bool) act {
 	return func(e *Engine) error {
 		hold := time.Minute
 		if late {
@@ -77,7 +77,7 @@ func answer(i int, v Verdict, l Lifetime, late bool) act {
 				if p.Request.Target != crashTarget(i) {
 					continue
 				}
-				a := Answer{Request: p.ID, Nonce: p.Nonce, Verdict: v, Lifetime: l, By: "test"}
+				a := Answer{Request: p.ID, Nonce: p.Nonce, Verdict: v, Lifetime: l, By: "cli"}
 				if l == Timed {
 					a.For = time.Hour
 				}
@@ -124,23 +124,23 @@ func revoke(i int) act {
 
 func crashStory() []act {
 	story := []act{
-		give(0, Allow), give(1, Deny), answer(2, Allow, Always, false), answer(3, Deny, Once, false), use(0),
-		answer(4, Allow, Timed, false), answer(5, Allow, Once, true), revoke(0),
+		give(0, Allow), give(1, Deny), answering(2, Allow, Always, false), answering(3, Deny, Once, false), use(0),
+		answering(4, Allow, Timed, false), answering(5, Allow, Once, true), revoke(0),
 		func(e *Engine) error { // the late yes is spent
 			if d := e.Decide(context.Background(), asking(crashTarget(5)), Ask{NoInput: true}); d.Verdict != Allow {
 				return errors.New(d.Detail)
 			}
 			return nil
 		},
-		give(0, Allow), give(1, Allow), use(1), answer(6, Allow, Run, false),
+		give(0, Allow), give(1, Allow), use(1), answering(6, Allow, Run, false),
 		func(e *Engine) error { e.RunEnded("run1"); return nil },
-		answer(7, Deny, Always, false), give(1, Deny),
+		answering(7, Deny, Always, false), give(1, Deny),
 	}
 	for i := range 30 {
 		story = append(story, use(i%crashTargets))
 	}
 	all := func(e *Engine) error { _, err := e.Revoke(context.Background(), Selector{All: true}); return err }
-	return append(story, all, give(1, Allow), answer(0, Allow, Always, false))
+	return append(story, all, give(1, Allow), answering(0, Allow, Always, false))
 }
 
 // told is a story that was told on a file system, with what was true after each act.

@@ -167,7 +167,7 @@ func askAnswerSaveRelease(t *testing.T) {
 	if c.late {
 		<-done
 	}
-	a := Answer{Request: p.ID, Nonce: p.Nonce, Verdict: c.verdict, Lifetime: c.lifetime, By: "test"}
+	a := Answer{Request: p.ID, Nonce: p.Nonce, Verdict: c.verdict, Lifetime: c.lifetime, By: "cli"}
 	if c.lifetime == Timed {
 		a.For = time.Hour
 	}
