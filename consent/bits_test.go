@@ -126,7 +126,7 @@ func bitsToFlip(raw, mac []byte) (bits []int) {
 			every = 4
 		}
 		switch {
-		case long, at < 100, at > row-64 && at < row+len(mac)+200:
+		case long(), at < 100, at > row-64 && at < row+len(mac)+200:
 			for bit := range 8 {
 				bits = append(bits, at*8+bit)
 			}

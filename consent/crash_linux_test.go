@@ -22,9 +22,6 @@ import (
 	"github.com/consentry/consentry/internal/faultfs"
 )
 
-// long runs every state instead of a sample.
-var long = os.Getenv("CONSENTRY_LONG") != ""
-
 const crashTargets = 8
 
 func crashTarget(i int) string { return fmt.Sprintf("tcp/h%d.example.com:443", i) }
@@ -357,7 +354,7 @@ func TestCrashes(t *testing.T) {
 		return
 	}
 	want := 10_000
-	if long {
+	if long() {
 		want = 1 << 30
 	}
 	s := recite(t)

@@ -45,7 +45,7 @@ func TestFaults(t *testing.T) {
 	story := crashStory()[:17]
 	after, total := faultless(t, f, filepath.Join(mount, "sound"), story)
 	every := max(1, total/40)
-	if long {
+	if long() {
 		every = 1
 	}
 	var count [3]int
