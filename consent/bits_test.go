@@ -60,6 +60,8 @@ func TestBitFlips(t *testing.T) {
 	must(t, e.Close())
 	raw, err := os.ReadFile(filepath.Join(dir, storeFile))
 	must(t, err)
+	mark, err := os.ReadFile(filepath.Join(dir, MarkValue))
+	must(t, err)
 	if strings.Count(want, "y") != 66 || strings.Count(want, "n") != 34 || !strings.HasSuffix(want, "a") {
 		t.Fatal(want)
 	}
@@ -71,7 +73,7 @@ func TestBitFlips(t *testing.T) {
 		mine := copyStore(t, dir)
 		workers.Go(func() {
 			for bit := range queue {
-				got, err := flipped(mine, raw, bit)
+				got, err := flipped(mine, raw, mark, bit)
 				switch {
 				case err == nil && got == want:
 					same.Add(1)
@@ -98,14 +100,16 @@ func TestBitFlips(t *testing.T) {
 }
 
 // flipped opens the store with one bit turned; the error is Health's.
-func flipped(dir string, raw []byte, bit int) (string, error) {
+func flipped(dir string, raw, mark []byte, bit int) (string, error) {
 	spoiled := bytes.Clone(raw)
 	spoiled[bit/8] ^= 1 << (bit % 8)
 	for _, name := range []string{storeFile + "-wal", storeFile + "-journal"} {
 		os.Remove(filepath.Join(dir, name))
 	}
-	if err := os.WriteFile(filepath.Join(dir, storeFile), spoiled, 0o600); err != nil {
-		return "", err
+	for name, content := range map[string][]byte{storeFile: spoiled, MarkValue: mark} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			return "", err
+		}
 	}
 	e, err := Open(context.Background(), Config{Dir: dir, Log: slog.New(slog.DiscardHandler), limits: limits{reserve: 4096}})
 	if err != nil {
