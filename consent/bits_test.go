@@ -39,8 +39,8 @@ func bitVerdicts(e *Engine) string {
 
 // TestBitFlips turns single bits of a store with 100 rules: the verdicts stay
 // the same, or everything is denied. Always each bit of the file's header and of
-// the sealed row, a bit of each fourth byte of pages with rules, and of each
-// sixteenth of the rest; with CONSENTRY_LONG every bit there is.
+// the sealed row, a bit of each sixth byte of pages with rules, and of each
+// 24th of the rest; with CONSENTRY_LONG every bit there is.
 func TestBitFlips(t *testing.T) {
 	if raceDetector {
 		without(t)
@@ -125,9 +125,9 @@ func bitsToFlip(raw, mac []byte) (bits []int) {
 	const page = 4096
 	for at := range raw {
 		of := raw[at/page*page : min(len(raw), (at/page+1)*page)]
-		every := 16
+		every := 24
 		if bytes.Contains(of, []byte("example.com")) && bytes.Contains(of, []byte("always")) {
-			every = 4
+			every = 6
 		}
 		switch {
 		case long(), at < 100, at > row-64 && at < row+len(mac)+200:

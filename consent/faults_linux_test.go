@@ -25,9 +25,9 @@ func (f fault) String() string {
 	return fmt.Sprintf("%v at %d, forever %v", f.errno, f.at, f.forever)
 }
 
-// TestFaults tells the story on a disk that is full or broken from some point
+// TestDiskFaults tells the story on a disk that is full or broken from some point
 // on: what is then on it is the old or the new state, or denies all.
-func TestFaults(t *testing.T) {
+func TestDiskFaults(t *testing.T) {
 	if raceDetector {
 		without(t)
 		return
