@@ -16,6 +16,7 @@ func (s *store) apply(batch []op) error {
 	if err := s.catchUpMark(batch); err != nil {
 		return err
 	}
+	s.at("saving")
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,7 +96,10 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Unused == 0 {
 		cfg.Unused = defaultUnused
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(cfg.Dir), 0o700); err != nil {
+		return nil, fmt.Errorf("open consent store: %w", err)
+	}
+	if err := makeFolder(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("open consent store: %w", err)
 	}
 	if err := os.Chmod(cfg.Dir, 0o700); err != nil { //nolint:gosec // a folder needs x

@@ -65,5 +65,5 @@ func (f files) Set(name string, value []byte) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return nil
+	return atomicfile.SyncDir(f.dir)
 }

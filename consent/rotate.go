@@ -70,8 +70,19 @@ func (s *store) nextFloor(anchor point) (point, error) {
 	return s.walkPart(floor, keepLine)
 }
 
+// makeFolder makes a folder that is there after a crash too.
+func makeFolder(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return nil
+		}
+		return err
+	}
+	return atomicfile.SyncDir(filepath.Dir(dir))
+}
+
 func (s *store) writePart(lines []Line, to point) error {
-	if err := os.MkdirAll(filepath.Join(s.dir, ledgerFolder), 0o700); err != nil {
+	if err := makeFolder(filepath.Join(s.dir, ledgerFolder)); err != nil {
 		return err
 	}
 	return atomicfile.Stream(s.partPath(s.ends.anchor.seq), 0o600, func(w io.Writer) error {
