@@ -25,6 +25,10 @@ func (c *cli) grantsCommand() *cobra.Command {
 				app = args[0]
 			}
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
+				app, err := appOrPath(app)
+				if err != nil {
+					return err
+				}
 				grants, err := cl.Grants(ctx, app)
 				if err != nil {
 					return err
@@ -134,7 +138,11 @@ func (c *cli) whyCommand() *cobra.Command {
 		ValidArgsFunction: c.completeGrantApps,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
-				why, err := cl.Why(ctx, args[0], args[1])
+				app, err := appOrPath(args[0])
+				if err != nil {
+					return err
+				}
+				why, err := cl.Why(ctx, app, args[1])
 				if err != nil {
 					return err
 				}
@@ -156,7 +164,7 @@ func (c *cli) printWhy(w api.Why) error {
 		fmt.Fprintf(c.Out, "  %s\n", plain(w.Text))
 	}
 	if r := w.Rule; r != nil {
-		fmt.Fprintf(c.Out, "  by rule %s: %s %s %s, %s, given %s by %s\n", plain(r.ID), plain(r.Verdict), plain(r.Kind), plain(r.Target),
+		fmt.Fprintf(c.Out, "  the rule: %s %s %s, %s, given %s by %s\n", c.out.bold(plain(r.Verdict)), plain(r.Kind), c.out.bold(plain(r.Target)),
 			lifetime(r.Lifetime, r.Expires, c.Now()), ago(c.Now(), r.Since), plain(orDash(r.By)))
 		fmt.Fprintf(c.Out, "  take it back with: consentry revoke %s\n", plain(r.ID))
 	}

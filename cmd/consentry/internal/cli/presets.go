@@ -50,7 +50,7 @@ func (c *cli) printPresets(presets []api.Preset, json bool) error {
 		if p.Error != "" {
 			about = "cannot be used: " + strings.ReplaceAll(p.Error, "\n", "; ")
 		}
-		rows = append(rows, []string{p.Name, fmt.Sprint(p.Rules), whose, cut(about, 80)})
+		rows = append(rows, []string{p.Name, fmt.Sprint(p.Rules), whose, cut(about, 60)})
 	}
 	return table(c.Out, rows)
 }

@@ -205,7 +205,11 @@ func findPrompt(prompts []api.Prompt, id string) (api.Prompt, error) {
 }
 
 func (c *cli) addRule(ctx context.Context, cl *client.Client, w answerWords, f answerFlags, life string, args []string) error {
-	rule := api.Grant{App: args[0], Kind: args[1], Target: args[2], Verdict: w.verdict, Lifetime: life, By: "cli"}
+	app, err := appOrPath(args[0])
+	if err != nil {
+		return err
+	}
+	rule := api.Grant{App: app, Kind: args[1], Target: args[2], Verdict: w.verdict, Lifetime: life, By: "cli"}
 	if !knownKind(rule.Kind) {
 		return hinted("kinds are "+strings.Join(kinds, ", ")+" and data.KIND", fmt.Errorf("%q is no kind of right", rule.Kind))
 	}

@@ -97,8 +97,8 @@ func (s *session) hasStarted(f frame) (int, bool, error) {
 		return 0, false, err
 	}
 	s.started = true
-	if s.mode.Run != nil {
-		*s.mode.Run = s.run
+	if s.Run != nil {
+		*s.Run = s.run
 	}
 	s.sayPages()
 	if !s.Detach {
