@@ -12,7 +12,7 @@ CROSS   := windows/amd64 windows/arm64 darwin/amd64 darwin/arm64
 PARALLEL ?= 2
 ANSWER   ?=
 
-.PHONY: help deps deps-demo build run test check check-cross check-darwin unit test-lsm bench-net kernels clean
+.PHONY: help deps deps-demo build run test check check-cross check-darwin unit test-lsm bench-launch bench-net kernels clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -26,7 +26,7 @@ deps-demo:
 build: ## build bin/consentry
 	@mkdir -p bin
 	@if [ -d cmd/consentry ]; then \
-	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/consentry ./cmd/consentry && \
+	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/consentry ./cmd/consentry-launch && \
 	  echo "built bin/consentry $(VERSION)"; \
 	else echo "no cmd/consentry in this tree, nothing to build"; fi
 
@@ -37,6 +37,9 @@ test: deps build kernels check-cross check-darwin unit ## everything that can ru
 
 unit:
 	@scripts/unit.sh $(PARALLEL)
+
+bench-launch: build ## compare the start of a sandbox with bwrap, crun and runc (root; needs them installed)
+	@go run ./bench/launch
 
 bench-net: ## compare the router with other user-mode networks (root; minutes)
 	@scripts/bench-net.sh

@@ -171,33 +171,47 @@ func (g *cgroup) dir(c string) (string, bool, bool) {
 	return "", false, false
 }
 
-// enter moves this process in and returns the way back. The clone that makes
-// init happens in between, so that init is born inside and its cgroup
-// namespace has its root here.
+// enter moves this thread in, in every v1 tree, and returns the way back. The
+// clone that makes init happens in between, so that init is born inside and its
+// cgroup namespace has its root here; in the v2 tree the clone itself puts it
+// there. A thread that moves itself does not make the kernel wait for all
+// others, as the move of a process does: ten of those took most of a start.
 func (g *cgroup) enter() (leave func() error, err error) {
-	back, err := ownCgroups()
+	back, err := cgroupsOf("thread-self")
 	if err != nil {
 		return nil, err
 	}
 	leave = func() error {
 		var errs error
-		for _, h := range g.trees {
-			errs = errors.Join(errs, writeFile(filepath.Join(h.mount, back.of(h), "cgroup.procs"), "0"))
+		for _, h := range g.v1() {
+			errs = errors.Join(errs, writeFile(filepath.Join(h.mount, back.of(h), "tasks"), "0"))
 		}
 		return errs
 	}
-	for _, h := range g.trees {
-		if err := writeFile(filepath.Join(h.mount, g.path, "cgroup.procs"), "0"); err != nil {
+	for _, h := range g.v1() {
+		if err := writeFile(filepath.Join(h.mount, g.path, "tasks"), "0"); err != nil {
 			return nil, errors.Join(fmt.Errorf("enter cgroup: %w", err), leave())
 		}
 	}
 	return leave, nil
 }
 
+func (g *cgroup) v1() []hierarchy {
+	return slices.DeleteFunc(slices.Clone(g.trees), func(h hierarchy) bool { return h.v2 })
+}
+
+// v2 opens the cgroup in the v2 tree; nil where there is none.
+func (g *cgroup) v2() (*os.File, error) {
+	for _, h := range g.trees {
+		if h.v2 {
+			return os.Open(filepath.Join(h.mount, g.path))
+		}
+	}
+	return nil, nil
+}
+
 // membership is /proc/PID/cgroup: controllers of a tree, to path.
 type membership map[string]string
-
-func ownCgroups() (membership, error) { return cgroupsOf("self") }
 
 func cgroupsOf(pid string) (membership, error) {
 	raw, err := os.ReadFile(filepath.Join("/proc", pid, "cgroup"))

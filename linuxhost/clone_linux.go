@@ -42,6 +42,14 @@ func cloneInit(g *cgroup, idBase uint32, complaints io.Writer) (*initProcess, er
 	}
 	defer theirs.Close()
 	cmd := initCommand(int(idBase), theirs, complaints)
+	unified, err := g.v2()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cgroup: %w", err), conn.Close())
+	}
+	if unified != nil {
+		defer unified.Close()
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(unified.Fd())
+	}
 	leave, err := g.enter()
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())

@@ -1,0 +1,10 @@
+// Command launch compares how long a sandbox takes from start to exit of a
+// static program that does nothing: ours with all walls, asked for by a process
+// that runs already, as the agent does; and bubblewrap, crun and runc of the
+// distribution as programs. Peers take turns within a round; a ratio is made of
+// two figures of the same round, and the table shows the median of the rounds'
+// ratios.
+//
+// crun and runc refuse a hybrid cgroup layout, so peers run in a mount namespace
+// with cgroup2 alone, and without limits.
+package main
