@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/app"
+	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/internal/atomicfile"
 	"github.com/consentry/consentry/sandbox"
 )
@@ -121,4 +123,30 @@ func wallError(missing []sandbox.Wall) error {
 	err.Message = "this machine cannot raise a wall that apps must have: " + strings.Join(texts, "; ")
 	err.Hint = "to run this app without it, now and later: consentry run " + strings.Join(flags, " ") + " …"
 	return err
+}
+
+func (w *waivers) list() []api.Waiver {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := []api.Waiver{}
+	for _, id := range slices.Sorted(maps.Keys(w.byApp)) {
+		list = append(list, api.Waiver{AppID: string(id), Walls: w.byApp[id]})
+	}
+	return list
+}
+
+func (a *Agent) listWaivers(w http.ResponseWriter, _ *http.Request) error {
+	return ok(w, a.waivers.list())
+}
+
+// unwaive takes back what was waived for an app: its next start wants every wall.
+func (a *Agent) unwaive(w http.ResponseWriter, r *http.Request) error {
+	id := app.ID(r.URL.Query().Get("app"))
+	if len(a.waivers.of(id)) == 0 {
+		return &api.Error{Code: "not-found", Message: "nothing is waived for " + string(id), Status: statusNotFound, Hint: "see them with: consentry waivers"}
+	}
+	if err := a.waivers.set(id, nil); err != nil {
+		return err
+	}
+	return errors.Join(a.engine.Note(consent.Event{Event: "unwaive", Kind: "wall", Target: string(id), By: "cli"}), ok(w, struct{}{}))
 }

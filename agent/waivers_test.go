@@ -62,6 +62,12 @@ func TestAWallIsMissingOnlyAfterAYesForThatApp(t *testing.T) {
 	if err := a.waive(t.Context(), wanting("sha256:2")); err == nil {
 		t.Error("the yes went over to another app")
 	}
+	if err := a.waivers.set("sha256:1", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.waive(t.Context(), wanting("sha256:1")); err == nil || len(a.waivers.list()) > 0 {
+		t.Error("what was taken back still holds")
+	}
 }
 
 func TestWaiversThatCannotBeReadWaiveNothing(t *testing.T) {

@@ -190,7 +190,8 @@ func lsmText(f *bpf.Fence, err error) string {
 	if err == nil {
 		return ""
 	}
-	return strings.TrimPrefix(err.Error(), sandbox.ErrNotSupported.Error()+": ")
+	text := strings.TrimPrefix(err.Error(), sandbox.ErrNotSupported.Error()+": ")
+	return strings.TrimPrefix(text, wallLSM+": ")
 }
 
 // pinsOf is the directory of the pins, "" where there are none.
