@@ -50,6 +50,7 @@ type Agent struct {
 	keys    keyPlace
 	images  *oci.Store
 	modules *moduleStore
+	waivers *waivers
 	data    *data.Service
 	dialler *dial.Dialler
 	reviews *reviews
@@ -94,6 +95,9 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	if a.images, err = oci.OpenStore(filepath.Join(cfg.Data, "images"), cfg.Log); err != nil {
+		return nil, err
+	}
+	if a.waivers, err = openWaivers(cfg.Data); err != nil {
 		return nil, err
 	}
 	if a.modules, err = openModules(filepath.Join(cfg.Data, "modules")); err != nil {

@@ -70,6 +70,9 @@ func (a *Agent) calls() map[string]func(http.ResponseWriter, *http.Request) erro
 		"POST /v1/runs/{ref}/pause":   a.pauseRun,
 		"POST /v1/runs/{ref}/unpause": a.unpauseRun,
 		"GET /v1/stats":               a.getStats,
+		"GET /v1/runs/{ref}/trace":    a.traceRun,
+		"GET /v1/waivers":             a.listWaivers,
+		"DELETE /v1/waivers":          a.unwaive,
 	}
 	maps.Copy(calls, a.networkCalls())
 	return calls

@@ -33,7 +33,7 @@ func (a *Agent) prepare(ctx context.Context, req api.RunRequest, progress func(a
 	rec := &record{Request: req}
 	rec.ID, rec.Name, rec.Source, rec.Format = newID(), req.Name, req.Source, format
 	rec.State, rec.Created = api.Created, a.cfg.Now()
-	rec.Spec = sandbox.Spec{ID: rec.ID, Limits: req.Limits, Waived: req.Waive}
+	rec.Spec = sandbox.Spec{ID: rec.ID, Limits: req.Limits}
 	if format == formatModule {
 		err = a.prepareModule(rec)
 	} else {

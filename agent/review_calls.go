@@ -66,6 +66,9 @@ func (a *Agent) admit(req api.RunRequest, s *stream, again bool) (*record, error
 	if err != nil {
 		return nil, err
 	}
+	if err := a.waive(ctx, rec); err != nil {
+		return nil, err
+	}
 	a.sayReplaced(s, rec)
 	if err := a.reviewed(ctx, rec, s, again); err != nil {
 		return nil, err

@@ -145,7 +145,7 @@ func describe(pid int) (s bpf.Sandbox, err error) {
 // walls are the two lines of posture. v is nil where no program stands.
 func (v *verdicts) walls(lsm string) []sandbox.Wall {
 	line := sandbox.Wall{Name: wallNetLine, Detail: "they do not load here; the network namespace, seccomp and the router decide"}
-	first := sandbox.Wall{Name: wallLSM, Detail: lsm, Waiver: sandbox.WaiveLSM}
+	first := sandbox.Wall{Name: wallLSM, Required: true, Detail: lsm, Waiver: sandbox.WaiveLSM}
 	if v == nil {
 		return []sandbox.Wall{first, line}
 	}
@@ -157,7 +157,7 @@ func (v *verdicts) walls(lsm string) []sandbox.Wall {
 	line.Required, line.Stands = true, err == nil
 	line.Detail = "sockets of the app's own network, harmless devices, no sysctl: all else is denied"
 	if v.rules.LSM() {
-		first.Required, first.Stands = true, err == nil
+		first.Stands = err == nil
 		first.Detail = fmt.Sprintf("%d programs judge every call, rights for %d mounts; a denial was proven", want, len(v.sandbox.Mounts))
 	}
 	if err != nil {
@@ -172,7 +172,7 @@ func (v *verdicts) walls(lsm string) []sandbox.Wall {
 // surveyed are the same two lines before there is a sandbox.
 func surveyed(raised *bpf.Fence, err error) []sandbox.Wall {
 	line := sandbox.Wall{Name: wallNetLine, Required: raised != nil, Stands: raised != nil, Detail: "a denial was proven"}
-	first := sandbox.Wall{Name: wallLSM, Waiver: sandbox.WaiveLSM, Stands: raised != nil && raised.LSM == nil, Detail: "a denial was proven"}
+	first := sandbox.Wall{Name: wallLSM, Required: true, Waiver: sandbox.WaiveLSM, Stands: raised != nil && raised.LSM == nil, Detail: "a denial was proven"}
 	if raised == nil {
 		line.Detail = err.Error()
 	}
@@ -190,7 +190,8 @@ func lsmText(f *bpf.Fence, err error) string {
 	if err == nil {
 		return ""
 	}
-	return strings.TrimPrefix(err.Error(), sandbox.ErrNotSupported.Error()+": ")
+	text := strings.TrimPrefix(err.Error(), sandbox.ErrNotSupported.Error()+": ")
+	return strings.TrimPrefix(text, wallLSM+": ")
 }
 
 // pinsOf is the directory of the pins, "" where there are none.

@@ -28,6 +28,7 @@ type Config struct {
 type Host struct {
 	config Config
 	fence  fence
+	tracer tracer
 }
 
 // New returns a Host. It touches nothing until Check or Start.
@@ -107,7 +108,11 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (
 		l.end()
 		return nil, fmt.Errorf("start %s: %w", spec.Name, err)
 	}
-	return newInstance(l, spec), nil
+	i := newInstance(l, spec)
+	i.trace = func(ctx context.Context, over <-chan struct{}, see func(sandbox.TraceEvent) error) error {
+		return h.trace(ctx, spec.ID, over, see)
+	}
+	return i, nil
 }
 
 // launcherHold is the agent's hold on a launcher process.

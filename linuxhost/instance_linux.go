@@ -26,6 +26,8 @@ type instance struct {
 
 	stopping sync.Once
 	asked    chan struct{} // closed when the stop signal was sent
+
+	trace func(ctx context.Context, over <-chan struct{}, see func(sandbox.TraceEvent) error) error
 }
 
 var (
@@ -34,6 +36,7 @@ var (
 	_ sandbox.Resizer  = (*instance)(nil)
 	_ sandbox.Pauser   = (*instance)(nil)
 	_ sandbox.Statser  = (*instance)(nil)
+	_ sandbox.Tracer   = (*instance)(nil)
 )
 
 func newInstance(l *launcherHold, spec sandbox.Spec) *instance {

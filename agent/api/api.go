@@ -74,7 +74,9 @@ type Error struct {
 	Code    string `json:"code"` // stable: "not-found", "unsupported-format", "denied", …
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"` // what to do, one sentence
-	Status  int    `json:"-"`
+	// Waive names the walls that are missing, with CodeWall: RunRequest.Waive.
+	Waive  []string `json:"waive,omitempty"`
+	Status int      `json:"-"`
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -82,6 +84,7 @@ func (e *Error) Error() string { return e.Message }
 // Codes of Error on which clients branch: how docker's exit codes 127 and 126
 // come about.
 const (
+	CodeWall                 = "wall" // a wall is missing that the user may waive
 	CodeCommandNotFound      = "command-not-found"
 	CodeCommandNotExecutable = "command-not-executable"
 )

@@ -3,6 +3,7 @@
 package bpf_test
 
 import (
+	"errors"
 	"os"
 	"unsafe"
 
@@ -106,7 +107,7 @@ func toUnix(kind int, name string, f func(fd int, to unix.Sockaddr) error) func(
 		}
 		defer unix.Close(fd)
 		err = f(fd, &unix.SockaddrUnix{Name: t.path(name)})
-		if err == unix.EAGAIN {
+		if errors.Is(err, unix.EAGAIN) {
 			return nil // its queue is full
 		}
 		return err

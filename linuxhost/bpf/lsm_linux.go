@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"github.com/consentry/consentry/sandbox"
 )
@@ -39,6 +40,9 @@ func raiseLSM(ctx context.Context, cgroup, pins string, shared *sharedMaps, p *p
 		return err
 	}
 	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: shared.byName()})
+	if errors.Is(err, unix.EPERM) {
+		err = unix.EPERM // which program it was does not matter
+	}
 	if err != nil {
 		return noLSM("the kernel does not load LSM programs", "run a kernel that allows them (CONFIG_BPF_LSM, Linux 6.1 or newer, not locked down)", err)
 	}

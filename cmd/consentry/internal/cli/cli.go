@@ -101,7 +101,7 @@ no data of yours, and asks you before anything gets out.`,
 		c.portCommand(), c.openCommand(),
 		c.imagesCommand(), c.pullCommand(), c.rmiCommand(), c.pruneCommand(),
 		c.requestsCommand(), c.reviewCommand(), c.answerCommand(allowWords), c.answerCommand(denyWords),
-		c.grantsCommand(), c.appCommand(), c.muteCommand(), c.unmuteCommand(), c.presetsCommand(), c.revokeCommand(), c.ledgerCommand(), c.whyCommand(), c.profileCommand(),
+		c.grantsCommand(), c.appCommand(), c.muteCommand(), c.unmuteCommand(), c.presetsCommand(), c.revokeCommand(), c.ledgerCommand(), c.traceCommand(), c.waiversCommand(), c.whyCommand(), c.profileCommand(),
 		c.doctorCommand(), c.versionCommand(), c.agentCommand(),
 	)
 	root.SetHelpCommandGroupID(groupSelf)

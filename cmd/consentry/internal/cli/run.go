@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/agent/client"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -73,7 +74,7 @@ and consentry deny. The exit code is the app's; 125 is an error of ours.`,
 	f.health.add(flags)
 	f.refused.add(flags)
 	flags.BoolVar(&f.ephemeral, "ephemeral", false, "keep what the app writes in memory, and forget it at its end")
-	flags.StringArrayVar(&f.waive, "waive", nil, "do without a `WALL` that this machine cannot raise, such as ebpf-lsm; it is written into the ledger")
+	flags.StringArrayVar(&f.waive, "waive", nil, "do without a `WALL` that this machine cannot raise, such as ebpf-lsm, for this app, now and later; it is written into the ledger")
 	flags.StringVarP(&f.user, "user", "u", "", "user inside: name or uid, `USER[:GROUP]`")
 	flags.StringVarP(&f.workDir, "workdir", "w", "", "folder inside to start in")
 	flags.StringVar(&f.entrypoint, "entrypoint", "", "program to run instead of the image's; \"\" for none")
@@ -112,19 +113,27 @@ func (c *cli) runApp(ctx context.Context, f runFlags, args []string) error {
 		return err
 	}
 	defer cl.Close()
-	stream, err := cl.Run(ctx, request)
-	if err != nil {
-		return err
-	}
 	var run api.Run
-	code, err := c.converse(ctx, cl, stream, mode{
-		Stdin: f.interactive, Terminal: f.terminal, Detach: f.detach, JSON: f.json, Quiet: f.quiet,
-		Answer: f.answer, Name: f.name, Run: &run,
-	})
+	code, err := c.runOnce(ctx, cl, request, f, &run)
+	if walls := c.waived(err, f); len(walls) > 0 {
+		request.Waive = append(request.Waive, walls...)
+		code, err = c.runOnce(ctx, cl, request, f, &run)
+	}
 	if f.learn {
 		err = errors.Join(err, c.printLearned(ctx, cl, run, f))
 	}
 	return ended(code, err)
+}
+
+func (c *cli) runOnce(ctx context.Context, cl *client.Client, request api.RunRequest, f runFlags, run *api.Run) (int, error) {
+	stream, err := cl.Run(ctx, request)
+	if err != nil {
+		return 0, err
+	}
+	return c.converse(ctx, cl, stream, mode{
+		Stdin: f.interactive, Terminal: f.terminal, Detach: f.detach, JSON: f.json, Quiet: f.quiet,
+		Answer: f.answer, Name: f.name, Run: run,
+	})
 }
 
 // ended makes the app's exit code that of the program.
