@@ -16,29 +16,21 @@ import (
 	"github.com/consentry/consentry/consent"
 )
 
-// getNetwork answers with the counters of one run's router.
-func (a *Agent) getNetwork(w http.ResponseWriter, r *http.Request) error {
-	run, l, err := a.liveRun(r)
+// network has the counters of the run's router.
+func (l *live) network(ctx context.Context) (api.Network, error) {
+	s, err := l.worker.NetworkStats(ctx)
 	if err != nil {
-		return err
-	}
-	if l.worker == nil {
-		return errNoCard
-	}
-	s, err := l.worker.NetworkStats(r.Context())
-	if err != nil {
-		return err
+		return api.Network{}, err
 	}
 	n := api.Network{
-		Run: l.rec.ID, RunName: run.rec.Name, Bandwidth: l.rec.Request.Bandwidth,
-		FramesIn: s.FramesIn, FramesOut: s.FramesOut, BytesIn: s.BytesOut, BytesOut: s.BytesIn,
+		Bandwidth: l.rec.Request.Bandwidth, FramesIn: s.FramesIn, FramesOut: s.FramesOut, BytesIn: s.BytesOut, BytesOut: s.BytesIn,
 		Queries: s.Queries, Flows: s.Flows, Held: s.Held, Names: s.Names, Drops: s.Drops,
 	}
 	for _, f := range l.openFlows() { // the router counts a flow at its end
 		n.BytesIn += uint64(f.In)   //nolint:gosec // counters
 		n.BytesOut += uint64(f.Out) //nolint:gosec // counters
 	}
-	return ok(w, n)
+	return n, nil
 }
 
 // listFlows answers with the flows of one run, or of all that run.

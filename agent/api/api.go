@@ -23,7 +23,6 @@
 //	GET    /v1/runs/REF/ports              []Port (ports.go)
 //	POST   /v1/runs/REF/ports              PortMapping → Port: publishes while the app runs
 //	DELETE /v1/runs/REF/ports/HOST?udp=1   Port: cuts its connections
-//	GET    /v1/runs/REF/network            Network (network.go)
 //	GET    /v1/runs/REF/capture?max=BYTES  a pcap file, until the client leaves
 //	GET    /v1/flows?run=REF               []Flow: of one run, or of all that run
 //	GET    /v1/images                      []Image

@@ -22,10 +22,8 @@ type Flow struct {
 	Began  time.Time `json:"began"`
 }
 
-// Network is what the router of one run did and holds.
+// Network is what the router of one run did since the start, and holds.
 type Network struct {
-	Run       string `json:"run"`
-	RunName   string `json:"runName"`
 	FramesIn  uint64 `json:"framesIn"` // from the app
 	FramesOut uint64 `json:"framesOut"`
 	// Bytes of flows that have ended, and of those that are open.

@@ -14,12 +14,6 @@ func (c *Client) Flows(ctx context.Context, ref string) (flows []api.Flow, err e
 	return flows, err
 }
 
-// Network is what the router of a run did and holds.
-func (c *Client) Network(ctx context.Context, ref string) (n api.Network, err error) {
-	err = c.call(ctx, "GET", runPath(ref, "/network"), nil, &n)
-	return n, err
-}
-
 // Capture copies the frames of a run's network card to w, as a pcap file, until
 // ctx ends, the run does, or most bytes were written; 0 is the agent's bound.
 func (c *Client) Capture(ctx context.Context, ref string, most int64, w io.Writer) error {
