@@ -100,6 +100,13 @@ func serveWeb(hits string) error {
 			time.Sleep(50 * time.Millisecond)
 		}
 	})
+	mux.HandleFunc("/flood", func(w http.ResponseWriter, r *http.Request) {
+		for block := make([]byte, 64<<10); ; {
+			if _, err := w.Write(block); err != nil {
+				return
+			}
+		}
+	})
 	mux.HandleFunc("/big", func(w http.ResponseWriter, r *http.Request) {
 		w.Write(make([]byte, 2<<20))
 	})
