@@ -67,14 +67,14 @@ func always() bool { return true }
 func (c *pacedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.count.bytesIn.Add(uint64(n)) //nolint:gosec // not negative
-	spend(c.pace.up, n, always) //nolint:errcheck // always alive
+	spend(c.pace.up, n, always)    //nolint:errcheck // always alive
 	return n, err
 }
 
 func (c *pacedConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	c.count.bytesOut.Add(uint64(n)) //nolint:gosec // not negative
-	spend(c.pace.down, n, always) //nolint:errcheck // always alive
+	spend(c.pace.down, n, always)   //nolint:errcheck // always alive
 	return n, err
 }
 
