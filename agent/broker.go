@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/consentry/consentry/agent/dial"
 	"github.com/consentry/consentry/app"
@@ -32,6 +33,7 @@ type broker struct {
 	run     string
 	ask     consent.Ask
 	flows   *flows
+	now     func() time.Time
 }
 
 var _ sandbox.Broker = (*broker)(nil)
@@ -146,7 +148,7 @@ func (b *broker) connect(ctx context.Context, route dial.Route, to netTarget, ad
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", to, farEnd(err), err)
 	}
-	return b.flows.add(conn, granted)
+	return b.flows.add(conn, flowAbout{target: to, via: route.Via(), began: b.now()}, granted)
 }
 
 // Open gives data of the user after a yes.

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
+	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/sandbox"
 )
@@ -26,8 +28,45 @@ type flows struct {
 type flow struct {
 	passable
 	set     *flows
+	about   flowAbout
 	granted []grantedTarget
 	once    sync.Once
+}
+
+// flowAbout is what people are told of a flow.
+type flowAbout struct {
+	target netTarget
+	via    string // upstream proxy
+	began  time.Time
+}
+
+// status is the flow as it is now.
+func (f *flow) status(rec record) api.Flow {
+	in, out := f.bytes()
+	to := f.about.target
+	status := api.Flow{
+		Run: rec.ID, RunName: rec.Name, Direction: "out", Network: to.network, Host: to.host, Port: to.port,
+		Via: f.about.via, State: "open", In: in, Out: out, Began: f.about.began,
+	}
+	if f.about.via == "" {
+		status.Address = f.dialled()
+	}
+	for _, g := range f.granted {
+		if g.decision.Rule != "" {
+			status.Grants = append(status.Grants, g.decision.Rule)
+		}
+	}
+	return status
+}
+
+// inboundStatus is a connection of a published port. Bytes are counted from
+// the app's side, as everywhere.
+func inboundStatus(rec record, p *published, conn *net.TCPConn, began time.Time) api.Flow {
+	in, out := tcpBytes(conn)
+	return api.Flow{
+		Run: rec.ID, RunName: rec.Name, Direction: "in", Network: "tcp", Host: conn.RemoteAddr().String(),
+		Port: p.mapping.App, Address: conn.LocalAddr().String(), State: "open", In: in, Out: out, Began: began,
+	}
 }
 
 // passable is a connection that another process can be given, that can be cut
@@ -37,6 +76,7 @@ type passable interface {
 	filer
 	cut() error             // both ends see a reset
 	bytes() (in, out int64) // to the app, from the app
+	dialled() string        // the far address
 }
 
 func newFlows(engine *consent.Engine) *flows {
@@ -44,13 +84,13 @@ func newFlows(engine *consent.Engine) *flows {
 }
 
 // add takes over conn.
-func (s *flows) add(conn net.Conn, granted []grantedTarget) (net.Conn, error) {
+func (s *flows) add(conn net.Conn, about flowAbout, granted []grantedTarget) (net.Conn, error) {
 	p, err := makePassable(conn)
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("%w: %w", sandbox.ErrUnavailable, err)
 	}
-	f := &flow{passable: p, set: s, granted: granted}
+	f := &flow{passable: p, set: s, about: about, granted: granted}
 	s.mu.Lock()
 	full := s.closed || len(s.open) >= maxFlows
 	if !full {

@@ -76,7 +76,7 @@ func (l *live) openFiles(dir string, to sink) (err error) {
 
 func (l *live) startSandbox(ctx context.Context) (err error) {
 	b := &broker{
-		engine: l.agent.engine, data: l.agent.data, dialler: l.agent.dialler, app: l.rec.App, run: l.rec.ID, flows: l.flows,
+		engine: l.agent.engine, data: l.agent.data, dialler: l.agent.dialler, app: l.rec.App, run: l.rec.ID, flows: l.flows, now: l.agent.cfg.Now,
 		ask: consent.Ask{Hold: l.rec.Request.Hold, NoInput: l.rec.Request.NoInput, Learn: l.rec.Request.Learn},
 	}
 	spec := l.rec.Spec
@@ -119,7 +119,7 @@ func (l *live) startRouter(ctx context.Context, b sandbox.Broker) (*os.File, err
 		theirs.Close()
 		return nil, err
 	}
-	if err := w.Route(ctx, l.rec.ID, ours); err != nil {
+	if err := w.Route(ctx, l.rec.ID, l.rec.Request.Bandwidth, ours); err != nil {
 		theirs.Close()
 		return nil, errors.Join(fmt.Errorf("router: %w", err), w.Close())
 	}

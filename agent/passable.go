@@ -29,3 +29,5 @@ type tcpFlow struct{ *net.TCPConn }
 func (f *tcpFlow) cut() error { return abort(f.TCPConn) }
 
 func (f *tcpFlow) bytes() (in, out int64) { return tcpBytes(f.TCPConn) }
+
+func (f *tcpFlow) dialled() string { return f.RemoteAddr().String() }

@@ -17,5 +17,5 @@ func (b *broker) connectPing(to netTarget, addrs []netip.Addr, granted []granted
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", to, sandbox.ErrUnreachable, err)
 	}
-	return b.flows.add(ping, granted)
+	return b.flows.add(ping, flowAbout{target: to, began: b.now()}, granted)
 }

@@ -158,6 +158,8 @@ func (f *pingFlow) File() (*os.File, error) {
 
 func (f *pingFlow) cut() error { return f.socket.Close() }
 
+func (f *pingFlow) dialled() string { return f.to.String() }
+
 func (f *pingFlow) bytes() (in, out int64) { return f.in.Load(), f.out.Load() }
 
 func (f *pingFlow) Close() error {

@@ -13,6 +13,8 @@ func (a *Agent) networkCalls() map[string]func(http.ResponseWriter, *http.Reques
 		"GET /v1/runs/{ref}/ports":           a.listPorts,
 		"POST /v1/runs/{ref}/ports":          a.addPort,
 		"DELETE /v1/runs/{ref}/ports/{host}": a.removePort,
+		"GET /v1/runs/{ref}/capture":         a.captureRun,
+		"GET /v1/flows":                      a.listFlows,
 	}
 }
 

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/consentry/consentry/agent/api"
 )
@@ -28,8 +30,8 @@ type published struct {
 	work    sync.WaitGroup
 
 	mu     sync.Mutex
-	conns  map[*net.TCPConn]struct{} // nil once it is closed
-	relays int                       // UDP clients
+	conns  map[*net.TCPConn]time.Time // since when; nil once it is closed
+	relays int                        // UDP clients
 }
 
 // carrier takes connections to the app. Its calls return when they have ended.
@@ -43,7 +45,7 @@ type carrier interface {
 func publish(mapping api.PortMapping) (*published, error) {
 	const tries = 8 // a port that is free on one address may be taken on the other
 	for range tries {
-		p := &published{mapping: mapping, conns: map[*net.TCPConn]struct{}{}}
+		p := &published{mapping: mapping, conns: map[*net.TCPConn]time.Time{}}
 		err := p.listen()
 		if err == nil {
 			return p, nil
@@ -163,7 +165,7 @@ func (p *published) enter(conn *net.TCPConn) bool {
 	if p.conns == nil || len(p.conns) >= maxInbound {
 		return false
 	}
-	p.conns[conn] = struct{}{}
+	p.conns[conn] = time.Now()
 	return true
 }
 
@@ -174,14 +176,10 @@ func (p *published) leave(conn *net.TCPConn) {
 	conn.Close()
 }
 
-func (p *published) open() []*net.TCPConn {
+func (p *published) open() map[*net.TCPConn]time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	open := make([]*net.TCPConn, 0, len(p.conns))
-	for conn := range p.conns {
-		open = append(open, conn)
-	}
-	return open
+	return maps.Clone(p.conns)
 }
 
 // close takes the port away and cuts what is open, whatever the worker does:
@@ -197,7 +195,7 @@ func (p *published) close() {
 	p.mu.Lock()
 	p.conns = nil
 	p.mu.Unlock()
-	for _, conn := range open {
+	for conn := range open {
 		abort(conn) //nolint:errcheck // it has ended
 	}
 }

@@ -169,6 +169,8 @@ func withDefault(env []string, key, value string) []string {
 const (
 	minMemory = 4 << 20 // bytes: less does not start a process
 	maxHold   = 24 * time.Hour
+
+	minBandwidth = 1 << 10 // bytes a second
 )
 
 // checkRequest refuses what no image could make right.
@@ -193,6 +195,8 @@ func checkRequest(req *api.RunRequest) error {
 	switch {
 	case l.Memory < 0 || l.Memory > 0 && l.Memory < minMemory:
 		return invalid("memory limit of %d bytes: at least %d MiB are needed", l.Memory, minMemory>>20)
+	case req.Bandwidth < 0 || req.Bandwidth > 0 && req.Bandwidth < minBandwidth:
+		return invalid("bandwidth of %d bytes a second: at least %d are needed", req.Bandwidth, minBandwidth)
 	case l.CPUs < 0 || l.PIDs < 0 || l.Wall < 0 || l.Output < 0:
 		return invalid("a limit is negative")
 	case req.Hold < 0 || req.Hold > maxHold:

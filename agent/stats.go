@@ -41,5 +41,10 @@ func (l *live) stats(ctx context.Context, rec record) api.RunStats {
 			out.Stats = &s
 		}
 	}
+	if l.worker != nil {
+		if n, err := l.network(ctx); err == nil {
+			out.Network = &n
+		}
+	}
 	return out
 }

@@ -67,6 +67,8 @@ func (f *udpFlow) File() (*os.File, error) {
 
 func (f *udpFlow) cut() error { return f.udp.Close() }
 
+func (f *udpFlow) dialled() string { return f.udp.RemoteAddr().String() }
+
 func (f *udpFlow) bytes() (in, out int64) { return f.in.Load(), f.out.Load() }
 
 func (f *udpFlow) Close() error {

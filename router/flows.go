@@ -13,6 +13,9 @@ type Limits struct {
 	Held  int // flows waiting for the Broker
 	Flows int // flows in all, both directions, held ones included
 	Names int // host names with an address
+	// Bandwidth is what all flows together may move each way, in bytes a
+	// second; 0 is no limit.
+	Bandwidth int64
 }
 
 // Defaults of Limits.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
 
@@ -29,17 +28,18 @@ func (r *Router) DialApp(ctx context.Context, port uint16) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &inboundConn{TCPConn: app.conn(), end: sync.OnceFunc(func() { r.flows.end(f) })}, nil
+	conn := &pacedConn{Conn: app.conn(), pace: r.pace, count: &r.count}
+	return &inboundConn{pacedConn: conn, end: sync.OnceFunc(func() { r.flows.end(f) })}, nil
 }
 
 // inboundConn ends its flow when it is closed.
 type inboundConn struct {
-	*gonet.TCPConn
+	*pacedConn
 	end func()
 }
 
 func (c *inboundConn) Close() error {
-	err := c.TCPConn.Close()
+	err := c.pacedConn.Close()
 	c.end()
 	return err
 }
@@ -55,7 +55,7 @@ func (r *Router) ServeInbound(ctx context.Context, conn net.Conn, port uint16) e
 		return err
 	}
 	defer r.flows.end(f)
-	s := &splice{app: app, out: conn, flow: f, count: &r.count}
+	s := &splice{app: app, out: conn, flow: f, count: &r.count, pace: r.pace}
 	r.flows.opened(f, s.cut)
 	stop := context.AfterFunc(ctx, s.cut)
 	defer stop()

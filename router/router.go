@@ -46,6 +46,8 @@ type Router struct {
 	endpoint *endpoint
 	forward  *tcp.Forwarder
 	count    counters
+	pace     pacer
+	tap      *wiretap
 
 	// ctx is the life of the router, not of a call: flows outlive the packet
 	// that began them.
@@ -74,7 +76,8 @@ func New(c Config) (*Router, error) {
 		c.Now = time.Now
 	}
 	limits := c.Limits.orDefault()
-	r := &Router{link: c.Link, broker: c.Broker, log: c.Log, now: c.Now}
+	r := &Router{broker: c.Broker, log: c.Log, now: c.Now, pace: newPacer(limits.Bandwidth), tap: &wiretap{Link: c.Link}}
+	r.link = r.tap.link()
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	r.names = newNames(limits.Names, c.Now)
 	r.flows = &flows{limits: limits, names: r.names, all: map[*flow]struct{}{}}
@@ -83,7 +86,7 @@ func New(c Config) (*Router, error) {
 	if c.DataAPI != nil {
 		r.data = newDataService(c.DataAPI)
 	}
-	r.endpoint = newEndpoint(c.Link, &r.count)
+	r.endpoint = newEndpoint(r.link, &r.count)
 	if err := r.buildStack(limits); err != nil {
 		return nil, fmt.Errorf("build network stack: %w", err)
 	}

@@ -22,6 +22,7 @@ type splice struct {
 
 	guard   guard    // nil when bytes need no look
 	answers *answers // nil for a flow that has no guard
+	pace    pacer
 
 	up, down uint64 // bytes from and to the app
 	parked   atomic.Bool
@@ -72,6 +73,9 @@ func (s *splice) copyUp() {
 	for {
 		n, err := s.stepUp(to, &buf)
 		s.up += uint64(n)
+		if paced := spend(s.pace.up, n, func() bool { return !s.app.isReset() }); paced != nil {
+			err = paced
+		}
 		switch {
 		case err == nil:
 		case errors.Is(err, errWait):
@@ -128,6 +132,9 @@ func (s *splice) copyDown() {
 	for {
 		n, err := from.forward(s, &buf)
 		s.down += uint64(n)
+		if paced := spend(s.pace.down, n, s.alive); paced != nil {
+			err = paced
+		}
 		if errors.Is(err, io.EOF) {
 			s.app.closeWrite()
 			s.watch()

@@ -186,7 +186,7 @@ func (r *Router) serveBroker(req *tcp.ForwarderRequest, h *heldSYN) {
 		out.Close()
 		return
 	}
-	s := &splice{app: app, out: out, flow: f, count: &r.count, answers: new(answers)}
+	s := &splice{app: app, out: out, flow: f, count: &r.count, pace: r.pace, answers: new(answers)}
 	s.guard = guardOf(f, s.answers)
 	r.flows.opened(f, s.cut)
 	s.run()

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"golang.org/x/time/rate"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
@@ -101,7 +103,7 @@ func (r *Router) serveUDP(f *flow, app *gonet.UDPConn, quote []byte) {
 		}
 		return
 	}
-	a := &association{app: app, out: out, count: &r.count}
+	a := &association{app: app, out: out, count: &r.count, pace: r.pace}
 	r.flows.opened(f, a.close)
 	if a.run() && f.ctx.Err() == nil {
 		r.refuseDatagram(quote, refuseDenied) // cut from outside: tell the app
@@ -113,6 +115,7 @@ type association struct {
 	app   *gonet.UDPConn
 	out   net.Conn
 	count *counters
+	pace  pacer
 	idle  *time.Timer
 }
 
@@ -132,10 +135,10 @@ func (a *association) run() (cut bool) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		a.relay(a.out, a.app)
+		a.relay(a.out, a.app, &a.count.bytesIn, a.pace.up)
 		a.close()
 	}()
-	err := a.relay(a.app, a.out)
+	err := a.relay(a.app, a.out, &a.count.bytesOut, a.pace.down)
 	a.close()
 	<-done
 	var timeout net.Error
@@ -144,13 +147,14 @@ func (a *association) run() (cut bool) {
 
 // relay copies datagrams until from or to fails. A refusal by a port outside
 // comes as an error of one read or write and is no end.
-func (a *association) relay(to, from net.Conn) error {
+func (a *association) relay(to, from net.Conn, count *atomic.Uint64, pace *rate.Limiter) error {
 	buf := make([]byte, maxDatagram)
 	for {
 		n, err := from.Read(buf)
 		if err == nil {
 			_, err = to.Write(buf[:n])
-			a.count.bytesOut.Add(uint64(n))
+			count.Add(uint64(n))   //nolint:gosec // not negative
+			spend(pace, n, always) //nolint:errcheck // always alive
 		}
 		if err != nil && !passing(err) {
 			return err

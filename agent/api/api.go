@@ -23,6 +23,8 @@
 //	GET    /v1/runs/REF/ports              []Port (ports.go)
 //	POST   /v1/runs/REF/ports              PortMapping → Port: publishes while the app runs
 //	DELETE /v1/runs/REF/ports/HOST?udp=1   Port: cuts its connections
+//	GET    /v1/runs/REF/capture?max=BYTES  a pcap file, until the client leaves
+//	GET    /v1/flows?run=REF               []Flow: of one run, or of all that run
 //	GET    /v1/images                      []Image
 //	GET    /v1/images/inspect?ref=REF      Image
 //	DELETE /v1/images?ref=REF&force=1      RemovedImages
@@ -123,6 +125,8 @@ type RunRequest struct {
 	Platform string        `json:"platform,omitempty"` // "linux/arm64"; "" is this machine's
 	// Ephemeral keeps what the app writes in memory, below its memory limit.
 	Ephemeral bool `json:"ephemeral,omitempty"`
+	// Bandwidth is in bytes a second each way; 0 is no limit.
+	Bandwidth int64 `json:"bandwidth,omitempty"`
 }
 
 // VolumeMount mounts a named volume.

@@ -9,11 +9,5 @@ type RunStats struct {
 	Name string `json:"name"`
 	// Stats are nil for a kind of app that cannot tell.
 	*sandbox.Stats
-	Network *NetworkStats `json:"network,omitempty"` // nil for an app without a network card
-}
-
-// NetworkStats are of the run's network card, since the start.
-type NetworkStats struct {
-	In  int64 `json:"in"`  // bytes to the app
-	Out int64 `json:"out"` // bytes from the app
+	Network *Network `json:"network,omitempty"` // nil for an app without a network card
 }

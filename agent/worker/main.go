@@ -64,11 +64,18 @@ type server struct {
 func (s *server) handle(ctx context.Context, verb string, body json.RawMessage, files []*os.File) (wire.Reply, error) {
 	switch verb {
 	case verbRoute:
-		return wire.Reply{}, s.route(files)
+		return wire.Reply{}, s.route(body, files)
 	case verbModule:
 		return wire.Reply{}, s.startModule(body, files)
 	case verbInbound:
 		return wire.Reply{}, s.inbound(ctx, body, files)
+	case verbCapture:
+		done, err := s.capture(ctx, body, files)
+		return wire.Reply{Body: done}, err
+	case verbStats:
+		fdwire.CloseAll(files)
+		stats, err := s.networkStats(ctx)
+		return wire.Reply{Body: stats}, err
 	case verbPorts:
 		fdwire.CloseAll(files)
 		return wire.Reply{}, s.setPorts(ctx, body)
@@ -113,7 +120,12 @@ func (s *server) claim() error {
 // route confines the process and serves the network card that comes over the
 // link socket. It answers before the card is there, as the card is made by the
 // sandbox that is started next.
-func (s *server) route(files []*os.File) error {
+func (s *server) route(body json.RawMessage, files []*os.File) error {
+	var job routeJob
+	if err := json.Unmarshal(body, &job); err != nil {
+		fdwire.CloseAll(files)
+		return fmt.Errorf("%w: %w", sandbox.ErrInvalid, err)
+	}
 	if len(files) != 1 {
 		fdwire.CloseAll(files)
 		return fmt.Errorf("%w: %d files for a link", sandbox.ErrInvalid, len(files))
@@ -131,7 +143,7 @@ func (s *server) route(files []*os.File) error {
 		return err
 	}
 	go func() {
-		if err := s.runRouter(s.ctx, link); err != nil {
+		if err := s.runRouter(s.ctx, link, job.Bandwidth); err != nil {
 			s.log.Error("router", "error", err)
 		}
 		s.peer.Close() // without its router the app is offline: end, so that the agent knows
@@ -139,7 +151,7 @@ func (s *server) route(files []*os.File) error {
 	return nil
 }
 
-func (s *server) runRouter(ctx context.Context, link *fdwire.Conn) error {
+func (s *server) runRouter(ctx context.Context, link *fdwire.Conn, bandwidth int64) error {
 	card, err := receiveCard(link)
 	if err != nil {
 		return err
@@ -150,7 +162,7 @@ func (s *server) runRouter(ctx context.Context, link *fdwire.Conn) error {
 	}
 	broker := wire.NewBroker(s.peer)
 	r, err := router.New(router.Config{
-		Link: tap, Broker: broker, Log: s.log,
+		Link: tap, Broker: broker, Log: s.log, Limits: router.Limits{Bandwidth: bandwidth},
 		DataAPI: data.NewHandler(broker, DataAPI()...),
 	})
 	if err != nil {

@@ -31,6 +31,8 @@ const (
 	verbModule  = "worker.module"
 	verbPorts   = "worker.ports"
 	verbInbound = "worker.inbound"
+	verbStats   = "worker.stats"
+	verbCapture = "worker.capture"
 	verbWait    = "worker.wait"
 	verbStop    = "worker.stop"
 	verbSignal  = "worker.signal"
@@ -39,7 +41,8 @@ const (
 
 // routeJob starts the router; the link socket comes with it.
 type routeJob struct {
-	Run string `json:"run"`
+	Run       string `json:"run"`
+	Bandwidth int64  `json:"bandwidth,omitempty"` // bytes a second, each way
 }
 
 // moduleJob starts a wasm module; its standard files come with it.

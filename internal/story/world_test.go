@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -102,6 +103,16 @@ func serveWeb(hits string) error {
 			time.Sleep(50 * time.Millisecond)
 		}
 	})
+	mux.HandleFunc("/flood", func(w http.ResponseWriter, r *http.Request) {
+		for block := make([]byte, 64<<10); ; {
+			if _, err := w.Write(block); err != nil {
+				return
+			}
+		}
+	})
+	mux.HandleFunc("/big", func(w http.ResponseWriter, r *http.Request) {
+		w.Write(make([]byte, 2<<20))
+	})
 	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://"+otherName+"/", http.StatusFound)
 	})
@@ -109,12 +120,33 @@ func serveWeb(hits string) error {
 	if err != nil {
 		return err
 	}
+	go http.ListenAndServe(":3128", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serveCONNECT(w, r, hits) }))
 	server := &http.Server{Handler: mux, ConnState: func(c net.Conn, s http.ConnState) {
 		if s == http.StateNew {
 			note(hits, c.RemoteAddr())
 		}
 	}}
 	return server.Serve(l)
+}
+
+// serveCONNECT is the proxy of the user's company: whatever it is asked for, it
+// leads to the web server.
+func serveCONNECT(w http.ResponseWriter, r *http.Request, hits string) {
+	note(hits+".proxy", r.Host)
+	out, err := net.Dial("tcp", worldAddr+":80")
+	if err != nil || r.Method != http.MethodConnect {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	defer out.Close()
+	w.WriteHeader(http.StatusOK)
+	conn, early, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	go func() { io.Copy(out, early); out.(*net.TCPConn).CloseWrite() }()
+	io.Copy(conn, out)
 }
 
 // note adds a line to a file that the tests look at.
@@ -132,6 +164,7 @@ type world struct {
 	machine, rest string // names of the network namespaces
 	home, hits    string
 	agent         *exec.Cmd
+	resolver      *exec.Cmd
 	env           []string
 }
 
@@ -161,7 +194,8 @@ func newWorld(t *testing.T) *world {
 	self, err := os.Executable()
 	must(t, err)
 	w.daemon(w.rest, []string{"STORY_SERVE=" + w.hits}, self)
-	w.daemon(w.rest, nil, "dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--bind-interfaces",
+	must(t, os.WriteFile(w.hosts(), nil, 0o644))
+	w.resolver = w.daemon(w.rest, nil, "dnsmasq", "--keep-in-foreground", "--addn-hosts="+w.hosts(), "--local-ttl=0", "--no-resolv", "--no-hosts", "--bind-interfaces",
 		"--listen-address="+worldAddr, "--user=root", "--pid-file=", "--address=/"+webName+"/"+worldAddr, "--address=/"+otherName+"/"+worldAddr, "--address=/"+registryName+"/"+worldAddr)
 	w.startAgent()
 	w.watchPosture()
@@ -183,6 +217,9 @@ func (w *world) run(cmd *exec.Cmd) string {
 	}
 	return string(out)
 }
+
+// hosts is a file of names that can change: see rename.
+func (w *world) hosts() string { return filepath.Join(w.home, "hosts") }
 
 func (w *world) resolvConf() string { return filepath.Join(w.home, "resolv.conf") }
 
@@ -268,7 +305,23 @@ type running struct {
 
 func (w *world) start(args ...string) *running {
 	w.t.Helper()
-	r := &running{w: w, cmd: w.cli(args...), began: time.Now()}
+	return w.running(w.cli(args...))
+}
+
+// command starts any program in a network namespace.
+func (w *world) command(netns string, args ...string) *running {
+	w.t.Helper()
+	return w.running(w.in(netns, args...))
+}
+
+func (w *world) ip(args ...string) {
+	w.t.Helper()
+	w.run(exec.Command("ip", args...))
+}
+
+func (w *world) running(cmd *exec.Cmd) *running {
+	w.t.Helper()
+	r := &running{w: w, cmd: cmd, began: time.Now()}
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.err
 	must(w.t, r.cmd.Start())
 	return r

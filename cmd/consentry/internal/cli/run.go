@@ -28,6 +28,7 @@ type runFlags struct {
 	refused                                                                      refusedFlags
 	ephemeral                                                                    bool
 	detach, interactive, terminal, remove, noInput, json, quiet, entrySet, learn bool
+	bandwidth                                                                    string
 }
 
 func (c *cli) runCommand() *cobra.Command {
@@ -78,6 +79,7 @@ and consentry deny. The exit code is the app's; 125 is an error of ours.`,
 	flags.StringVarP(&f.user, "user", "u", "", "user inside: name or uid, `USER[:GROUP]`")
 	flags.StringVarP(&f.workDir, "workdir", "w", "", "folder inside to start in")
 	flags.StringVar(&f.entrypoint, "entrypoint", "", "program to run instead of the image's; \"\" for none")
+	flags.StringVar(&f.bandwidth, "bandwidth", "", "what it may move each way, in bytes a second: `RATE`, such as 512k or 10m")
 	flags.DurationVar(&f.hold, "hold", 0, "how long a request waits for your answer, such as 30s")
 	flags.BoolVar(&f.noInput, "no-input", false, "never ask: what is not granted already is denied")
 	flags.BoolVar(&f.learn, "learn", false, "ask nothing, deny what is not granted, and print a manifest for what was asked for")
@@ -170,6 +172,11 @@ func (f *runFlags) request(args []string, cwd string, lookup func(string) (strin
 	}
 	if f.memory != "" {
 		if r.Limits.Memory, err = parseMemory(f.memory); err != nil {
+			return r, err
+		}
+	}
+	if f.bandwidth != "" {
+		if r.Bandwidth, err = parseBandwidth(f.bandwidth); err != nil {
 			return r, err
 		}
 	}

@@ -97,6 +97,15 @@ func parseMemory(text string) (int64, error) {
 	return int64(bytes), nil
 }
 
+// parseBandwidth reads bytes a second, with units as parseMemory does.
+func parseBandwidth(text string) (int64, error) {
+	rate, err := parseMemory(strings.TrimSuffix(text, "/s"))
+	if err != nil {
+		return 0, badFlag("--bandwidth", text, "not a number of bytes a second", "--bandwidth 512k, or --bandwidth 10m")
+	}
+	return rate, nil
+}
+
 // environment collects -e and --env-file; a name without a value is taken from
 // our own environment, and left out where it has none.
 func environment(files, words []string, lookup func(string) (string, bool)) ([]string, error) {

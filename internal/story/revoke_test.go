@@ -1,0 +1,52 @@
+//go:build linux
+
+package story
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// A grant that is taken back cuts everything that lives by it, also while the
+// flows move as much as they can, TCP and UDP.
+func TestRevocationUnderLoad(t *testing.T) {
+	w := newWorld(t)
+	const downloads = 16
+	w.want("run", "-d", "--quiet", "--name", "app", "--no-input", built.image, "sleep", "1000")
+	w.want("allow", "app", "net.connect", webTarget)
+	w.want("allow", "app", "net.connect", "udp/"+webName+":9999")
+	load := w.start("exec", "app", "sh", "-c", fmt.Sprintf(
+		"for i in $(seq %d); do curl -4s -o /dev/null http://%s/flood & done; wait; echo ended", downloads, webName))
+	datagrams := w.start("exec", "app", "python3", "-c", fmt.Sprintf(`import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect((socket.gethostbyname(%q), 9999))
+while True:
+    try: s.send(b"x" * 1000)
+    except OSError: pass
+    time.sleep(.001)`, webName))
+	count := func(network string) (n int) {
+		for _, f := range w.flows() {
+			if f.Network == network && f.State == "open" && f.In+f.Out > 0 {
+				n++
+			}
+		}
+		return n
+	}
+	w.untilWithin(3, "all flows move bytes", func() bool { return count("tcp") == downloads && count("udp") == 1 })
+	began := time.Now()
+	w.want("revoke", "--all")
+	revoked := time.Since(began)
+	r := load.wait()
+	took := time.Since(began)
+	t.Logf("the command took %s, the last of %d downloads ended after %s", revoked, downloads, took)
+	// One second on a machine of one's own; beside other tests most of this is
+	// the time that processes wait for a processor.
+	if r.out != "ended\n" || took > revoked+5*time.Second {
+		t.Errorf("downloads ended after %s: %q %s", took, r.out, r.err)
+	}
+	if n := len(w.flows()); n != 0 {
+		t.Errorf("%d flows are left", n)
+	}
+	datagrams.cmd.Process.Kill()
+	datagrams.wait()
+}
