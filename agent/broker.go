@@ -126,14 +126,17 @@ func (b *broker) decide(ctx context.Context, kind consent.Kind, target, reason s
 	}
 }
 
-// wish finds the manifest's line for a target, for its reason.
+// wish finds the manifest's line that covers a target, for its reason.
 func (b *broker) wish(kind consent.Kind, target string) *app.Right {
 	if b.app.Manifest == nil {
 		return nil
 	}
-	_, bare, _ := strings.Cut(target, "/")
 	for i, right := range b.app.Manifest.Rights {
-		if right.Kind == string(kind) && (right.Target == target || right.Target == bare) {
+		wide := right.Target
+		if kind.IsData() {
+			wide = strings.ReplaceAll(wide, "?", "") // the mark of a field the app can do without
+		}
+		if right.Kind == string(kind) && consent.Covers(kind, wide, target) {
 			return &b.app.Manifest.Rights[i]
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/consentry/consentry/app"
+	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -68,6 +70,26 @@ func TestPin(t *testing.T) {
 			t.Errorf("%v: got %s, %v; want it refused", c.addrs, got, err)
 		case c.want != "" && (err != nil || got.String() != c.want):
 			t.Errorf("%v: got %s, %v; want %s", c.addrs, got, err, c.want)
+		}
+	}
+}
+
+func TestTheReasonOfTheManifest(t *testing.T) {
+	b := &broker{app: app.App{Manifest: &app.Manifest{Rights: []app.Right{
+		{Kind: "net.connect", Target: "API.example.com:443", Reason: "the api"},
+		{Kind: "net.connect", Target: "*.cdn.example:443", Reason: "pictures"},
+		{Kind: "data.identity", Target: "email,name?", Reason: "to greet you"},
+	}}}}
+	for target, want := range map[string]string{
+		"tcp/api.example.com:443": "the api", "tcp/api.example.com:80": "", "tcp/a.cdn.example:443": "pictures", "tcp/cdn.example:443": "",
+	} {
+		if got := b.wish(consent.NetConnect, target); got == nil && want != "" || got != nil && got.Reason != want {
+			t.Errorf("%s: %+v, want %q", target, got, want)
+		}
+	}
+	for target, want := range map[string]bool{"name": true, "email,name": true, "avatar": false} {
+		if got := b.wish("data.identity", target); (got != nil) != want {
+			t.Errorf("%s: %+v", target, got)
 		}
 	}
 }
