@@ -28,11 +28,23 @@ func (c *Client) keepAlert(header string) {
 	c.alert.Store(&text)
 }
 
-// ResetStore puts a damaged consent store aside; the agent ends after it.
+// ResetStore puts a damaged consent store aside and waits until the agent, which
+// ends after it, serves the old one no more.
 func (c *Client) ResetStore(ctx context.Context) (r api.Reset, err error) {
-	err = c.call(ctx, "POST", "/v1/store/reset", nil, &r)
-	return r, err
+	if err = c.call(ctx, "POST", "/v1/store/reset", nil, &r); err != nil {
+		return r, err
+	}
+	for until := time.Now().Add(endTimeout); time.Now().Before(until) && ctx.Err() == nil; time.Sleep(pollEvery) {
+		if _, err := c.Version(ctx); err != nil || c.Alert() == "" {
+			break
+		}
+	}
+	c.alert.Store(nil)
+	return r, nil
 }
+
+// endTimeout is how long an agent may take to end its runs.
+const endTimeout = 20 * time.Second
 
 // ExportLedger writes what the agent exports in the form to w. After an error
 // what was written is worth nothing.
