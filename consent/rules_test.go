@@ -68,7 +68,7 @@ func TestProbe41OneSpelling(t *testing.T) {
 		"tcp/example.com:-1":                  "",
 		"tcp/:80":                             "",
 		"any/example.com:80":                  "",
-		"icmp/example.com:80":                 "",
+		"sctp/example.com:80":                 "",
 		"tcp/*.example.com:443":               "",
 		"tcp/10.0.0.0/8:443":                  "",
 		"tcp/" + longLabel(63) + ".example:1": "tcp/" + longLabel(63) + ".example:1",
