@@ -74,7 +74,7 @@ func TestAnswersThatARequestCannotHave(t *testing.T) {
 		of     string
 		change func(*Answer)
 	}{
-		"no known verdict":      {target, func(a *Answer) { a.Verdict = Allow + 1 }},
+		"no known verdict":      {target, func(a *Answer) { a.Verdict, a.Lifetime = Allow+1, Once }},
 		"no time":               {target, func(a *Answer) { a.Lifetime, a.For = Timed, 0 }},
 		"time before":           {target, func(a *Answer) { a.Lifetime, a.For = Timed, -time.Hour }},
 		"more than a year":      {target, func(a *Answer) { a.Lifetime, a.For = Timed, maxTime+1 }},

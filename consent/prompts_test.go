@@ -91,7 +91,7 @@ func TestOneAttemptIsOneQuestion(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, target := range c.targets {
-				if d := <-got[i]; d.Verdict != Allow || d.Rule == "" {
+				if d := <-got[i]; d.Verdict != Allow || e.rule(d.Rule) == nil || e.rule(d.Rule).Target != target {
 					t.Errorf("%s: %+v", target, d)
 				}
 				if d := silent(e, Request{App: demo, Run: "run1", Kind: c.kind, Target: target}); d.Verdict != Allow {
