@@ -27,6 +27,7 @@ type Config struct {
 	Self    string // the program, to start workers with
 	Version string
 	Hold    time.Duration // 0: the engine's default
+	Unused  time.Duration // how long a yes for always lasts unused; 0: the engine's default, negative: for ever
 	Log     *slog.Logger
 	LogFile io.Writer // takes the logs of worker processes
 	Now     func() time.Time
@@ -90,7 +91,7 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	}
 	a.keys = findKeys(cfg.Keychain, a.consentDir(), cfg.Log)
 	if a.engine, err = consent.Open(ctx, consent.Config{
-		Dir: a.consentDir(), Now: cfg.Now, Log: cfg.Log, Hold: cfg.Hold, Keychain: a.keys.Keychain,
+		Dir: a.consentDir(), Now: cfg.Now, Log: cfg.Log, Hold: cfg.Hold, Unused: cfg.Unused, Keychain: a.keys.Keychain,
 	}); err != nil {
 		return nil, err
 	}

@@ -90,24 +90,34 @@ func title(r Request, also []string) string {
 	return "Know your " + name + ": " + strings.ReplaceAll(targets, ",", ", ")
 }
 
-// netTitle names the host once and every port that is asked for.
+// netTitle names the host once and every port that is asked for; a yes is about
+// all of them, so none may be missing.
 func netTitle(target string, also []string) string {
-	host, word := "", "port"
+	host, ping := "", false
 	var ports []string
 	for _, text := range append([]string{target}, also...) {
 		w, err := takeNet(text)
 		if err != nil {
-			return "Connect to " + showTarget(text)
+			return "Connect to " + showTarget(strings.Join(append([]string{target}, also...), " "))
 		}
-		if host = w.host.String(); w.proto == icmp {
-			return "Ping " + host
+		host = w.host.String()
+		if w.proto == icmp {
+			ping = true
+			continue
 		}
 		ports = append(ports, fmt.Sprintf("%d (%s)", w.port, strings.ToUpper(w.proto.String())))
 	}
+	if len(ports) == 0 {
+		return "Ping " + host
+	}
+	word, end := "port", ""
 	if len(ports) > 1 {
 		word = "ports"
 	}
-	return fmt.Sprintf("Connect to %s, %s %s", host, word, inWords(ports))
+	if ping {
+		end = "; and ping it"
+	}
+	return fmt.Sprintf("Connect to %s, %s %s%s", host, word, inWords(ports), end)
 }
 
 // inWords is "a", "a and b", "a, b and c".

@@ -65,6 +65,8 @@ func TestOneAttemptIsOneQuestion(t *testing.T) {
 	}{
 		"ports of a host": {NetConnect, []string{"tcp/api.example.com:443", "udp/api.example.com:443", "tcp/api.example.com:80"},
 			"Connect to api.example.com, ports 443 (TCP), 443 (UDP) and 80 (TCP)"},
+		"ping and a port": {NetConnect, []string{"icmp/api.example.com:7", "tcp/api.example.com:22"},
+			"Connect to api.example.com, port 22 (TCP); and ping it"},
 		"paths of a share": {FileRead, []string{"docs/a", "docs/b"}, "Read docs/a and docs/b"},
 		"pages of a site":  {URLOpen, []string{"https://example.com/a", "https://example.com/b"}, "Open https://example.com/a and https://example.com/b in your browser"},
 	} {
@@ -89,7 +91,7 @@ func TestOneAttemptIsOneQuestion(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, target := range c.targets {
-				if d := <-got[i]; d.Verdict != Allow || d.Rule == "" {
+				if d := <-got[i]; d.Verdict != Allow || e.rule(d.Rule) == nil || e.rule(d.Rule).Target != target {
 					t.Errorf("%s: %+v", target, d)
 				}
 				if d := silent(e, Request{App: demo, Run: "run1", Kind: c.kind, Target: target}); d.Verdict != Allow {

@@ -64,10 +64,11 @@ func canonicalNet(text string) (string, error) {
 	return fmt.Sprintf("%s/%s:%d", w.proto, w.host, w.port), nil
 }
 
-// lowerHost takes off what means the same: upper case and the trailing dot.
+// lowerHost takes off what means the same: upper case and the trailing dot; not
+// that of "*.", which must not become "*".
 func lowerHost(text string) string {
 	text = lowerASCII(text)
-	if i := strings.LastIndexByte(text, ':'); i > 0 && text[i-1] == '.' {
+	if i := strings.LastIndexByte(text, ':'); i > 1 && text[i-1] == '.' && text[i-2] != '*' {
 		text = text[:i-1] + text[i:]
 	}
 	return text

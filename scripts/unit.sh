@@ -10,6 +10,6 @@ mkdir -p .cache
 go vet "$@"
 go build -o .cache/testsum ./tools/testsum
 # testsum's status counts: go test's own tells no more.
-{ go test -race -json -p "$parallel" -timeout 20m "$@" </dev/null || true; } |
+{ go test -race -json -p "$parallel" -timeout "${TEST_TIMEOUT:-20m}" "$@" </dev/null || true; } |
   tee .cache/test.json |
   .cache/testsum -max-skips tools/testsum/max-skips

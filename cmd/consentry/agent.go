@@ -35,6 +35,9 @@ func runAgent(ctx context.Context, home string, log *slog.Logger) (err error) {
 		Keychain: agent.Session(),
 		Presets:  paths.Presets(),
 	}
+	if cfg.Unused, err = unusedTime(os.Getenv(unusedEnv)); err != nil {
+		return err
+	}
 	addHosts(&cfg, paths, log)
 	a, err := agent.Open(ctx, cfg)
 	if err != nil {
