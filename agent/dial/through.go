@@ -55,7 +55,7 @@ func (d *Dialler) tunnel(ctx context.Context, route Route, destination string) (
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // the talk ends all the same
 	if route.proxy.Scheme == schemeHTTP {
 		err = connectHTTP(conn, route.proxy.User, destination)
 	} else {

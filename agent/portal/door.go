@@ -132,7 +132,7 @@ func listenTo(conn *net.TCPConn, mayBeSilent bool) (speech, error) {
 	if err := conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
 		return undecided, err
 	}
-	defer conn.SetReadDeadline(time.Time{})
+	defer conn.SetReadDeadline(time.Time{}) //nolint:errcheck // it was set before
 	began := false
 	said := undecided
 	err := peek(conn, func(head []byte) bool {

@@ -48,7 +48,7 @@ func (d *door) serveSilent(ctx context.Context, c *client) error {
 	case greeting := <-fromApp:
 		if greeting.err != nil || answersHTTP(greeting.data) {
 			c.cut()
-			<-fromClient
+			<-fromClient //nolint:errcheck // it was cut
 			return greeting.err
 		}
 		return greeted(c, app, greeting.data, fromClient)
