@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/consentry/consentry/wasmhost/bridge"
+	"github.com/consentry/consentry/wasmhost/extism"
 	"github.com/consentry/consentry/wasmhost/linmem"
 	"github.com/consentry/consentry/wasmhost/wasi"
 )
@@ -50,6 +51,11 @@ func (r *run) compileModules(ctx context.Context, module []byte) error {
 	}
 	if err := bridge.Instantiate(r.base, r.engine, r.bridge); err != nil {
 		return fmt.Errorf("%s: %w", bridge.ModuleName, err)
+	}
+	if r.plugin != nil {
+		if err := extism.Instantiate(r.base, r.engine, r.plugin); err != nil {
+			return fmt.Errorf("%s: %w", extism.ModuleName, err)
+		}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, CompileLimit, errors.New("it takes too long"))
 	defer cancel()

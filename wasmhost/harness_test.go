@@ -128,7 +128,10 @@ func tryBegin(t *testing.T, path string, spec sandbox.Spec, broker sandbox.Broke
 	s.out, outFile = collect(t)
 	s.err, errFile = collect(t)
 	spec.ID, spec.Name = "aaaaaaaaaaaa", filepath.Base(path)
-	spec.Module = &sandbox.Module{Path: path}
+	if spec.Module == nil {
+		spec.Module = &sandbox.Module{}
+	}
+	spec.Module.Path = path
 	spec.Process.Stdio = [3]*os.File{in, outFile, errFile}
 	if spec.Process.Args == nil {
 		spec.Process.Args = []string{"app"}

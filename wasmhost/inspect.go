@@ -33,6 +33,8 @@ type Module struct {
 	Manifest *app.Manifest // nil if it has none
 	Imports  []Import
 	Command  bool // has _start, so it can be run
+	// Functions are the names of the exported functions.
+	Functions []string
 }
 
 // Import is one thing the module wants from its host.
@@ -175,8 +177,9 @@ func (m *Module) exports(raw []byte) error {
 		return fmt.Errorf("module is damaged: exports: %w", err)
 	}
 	for _, e := range entries {
-		if e.Name == "_start" && e.Kind == wasmbin.KindFunc {
-			m.Command = true
+		if e.Kind == wasmbin.KindFunc {
+			m.Functions = append(m.Functions, e.Name)
+			m.Command = m.Command || e.Name == "_start"
 		}
 	}
 	return nil

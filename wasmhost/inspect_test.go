@@ -59,7 +59,7 @@ func TestInspectRefuses(t *testing.T) {
 		{"version 2", "\x00asm\x02\x00\x00\x00", ErrNotWasm, "version"},
 		{"component", "\x00asm\x0d\x00\x01\x00rest", ErrComponent, "component unbundle"},
 		{"cut short", wasmbin.Header + "\x01\x7f\x00", nil, "ends behind the file"},
-		{"bad manifest", string(module(customSection(app.ManifestSection, `{"version":2}`))), nil, "version 2"},
+		{"bad manifest", string(module(customSection(app.ManifestSection, `{"version":2,"rights":[]}`))), nil, "version 2"},
 		{"two manifests", string(module(customSection(app.ManifestSection, manifest), customSection(app.ManifestSection, manifest))), nil, "two manifests"},
 		{"huge manifest", string(module(customSection(app.ManifestSection, strings.Repeat(" ", app.MaxManifest+1)))), nil, "more than 65536"},
 		{"import count", string(module("\x02\xff\xff\xff\xff\x0f")), nil, "imports"},
