@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/app"
 	"github.com/consentry/consentry/wasmhost"
 )
@@ -68,6 +69,19 @@ func (m *moduleStore) add(source string) (app.App, error) {
 		return app.App{}, fmt.Errorf("module store: %w", err)
 	}
 	return app.App{Name: filepath.Base(source), Digest: digest, Format: app.Module, Manifest: manifest}, nil
+}
+
+// checkImageRequest refuses what only a module can have.
+func checkImageRequest(req api.RunRequest) error {
+	if req.Call != nil {
+		return invalid("only a function of a WebAssembly module can be called, not one of an image")
+	}
+	for _, share := range req.Shares {
+		if share.Target == "/" {
+			return invalid("mount target /: an absolute path inside the app is needed, not /")
+		}
+	}
+	return nil
 }
 
 func copyModule(to io.Writer, source string) (digest string, err error) {

@@ -120,6 +120,8 @@ type RunRequest struct {
 	Platform string        `json:"platform,omitempty"` // "linux/arm64"; "" is this machine's
 	// Ephemeral keeps what the app writes in memory, below its memory limit.
 	Ephemeral bool `json:"ephemeral,omitempty"`
+	// Call is the function of a wasm module that runs; nil is _start.
+	Call *ModuleCall `json:"call,omitempty"`
 }
 
 // VolumeMount mounts a named volume.
