@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/sys"
 
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/wasmhost/extism"
@@ -124,7 +125,7 @@ func (r *run) callPlugin(ctx context.Context, f api.Function) error {
 		}
 	}
 	result, err := f.Call(ctx)
-	if err != nil {
+	if err != nil && !exitedWell(err) {
 		return err
 	}
 	output, err := r.plugin.Output()
@@ -138,6 +139,12 @@ func (r *run) callPlugin(ctx context.Context, f api.Function) error {
 		return &callError{int(min(uint32(result[0]), 255)), errors.New("")}
 	}
 	return nil
+}
+
+// exitedWell is how a plugin ends that is a program.
+func exitedWell(err error) bool {
+	var exited *sys.ExitError
+	return errors.As(err, &exited) && exited.ExitCode() == 0
 }
 
 // invoke calls f with the arguments as numbers and writes its results.

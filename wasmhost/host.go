@@ -143,6 +143,11 @@ func readModule(m sandbox.Module) ([]byte, Module, error) {
 	if err != nil {
 		return nil, Module{}, err
 	}
+	if about.Component {
+		if module, err = coreOf(module); err != nil {
+			return nil, Module{}, err
+		}
+	}
 	return module, about, about.RunnableAs(m.Call)
 }
 

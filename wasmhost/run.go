@@ -41,6 +41,7 @@ type run struct {
 	cache  wazero.CompilationCache
 	engine wazero.Runtime
 	module wazero.CompiledModule
+	left   chan struct{} // closed when a compilation that was left behind ends; nil if none was
 
 	cancel context.CancelCauseFunc
 	done   chan struct{}

@@ -3,6 +3,7 @@ package rewrite
 import (
 	"bytes"
 	"context"
+	"os"
 	"testing"
 
 	"github.com/tetratelabs/wazero"
@@ -52,7 +53,11 @@ func effects(t *testing.T, module []byte) []effect {
 // Random modules do the same rewritten as they do plain.
 func TestRandomModules(t *testing.T) {
 	points, ended := 0, 0
-	for seed := range uint64(150) {
+	seeds := uint64(40)
+	if os.Getenv("CONSENTRY_LONG") != "" {
+		seeds = 2_000
+	}
+	for seed := range seeds {
 		raw := wasmgen.Module(wasmgen.Options{Seed: seed, Fuel: true})
 		got, err := Rewrite(raw)
 		if err != nil {
