@@ -12,7 +12,7 @@ CROSS   := windows/amd64 windows/arm64 darwin/amd64 darwin/arm64
 PARALLEL ?= 2
 ANSWER   ?=
 
-.PHONY: help deps deps-demo build run test check check-cross check-darwin unit test-lsm bench-net kernels clean
+.PHONY: help deps deps-demo build run test check check-cross check-darwin unit test-lsm bench-net bench-wasm kernels clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ test: deps build kernels check-cross check-darwin unit ## everything that can ru
 
 unit:
 	@scripts/unit.sh $(PARALLEL)
+
+bench-wasm: ## compare running WebAssembly with wazero, Node and wasmtime (minutes)
+	@scripts/bench-wasm.sh
 
 bench-net: ## compare the router with other user-mode networks (root; minutes)
 	@scripts/bench-net.sh

@@ -34,6 +34,17 @@ func openModules(dir string) (*moduleStore, error) {
 
 func (m *moduleStore) cache() string { return filepath.Join(m.dir, "cache") }
 
+// cacheOf is the directory for the compiled code of one module: the worker that
+// runs it can write there, and must not reach the code of another. What is in
+// it is told apart by the engine's version.
+func (m *moduleStore) cacheOf(digest string) (string, error) {
+	dir := filepath.Join(m.cache(), strings.TrimPrefix(digest, "sha256:"))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("module store: %w", err)
+	}
+	return dir, nil
+}
+
 func (m *moduleStore) path(digest string) string {
 	return filepath.Join(m.dir, strings.TrimPrefix(digest, "sha256:")+".wasm")
 }

@@ -66,7 +66,11 @@ func (a *Agent) prepareModule(rec *record) error {
 		return err
 	}
 	rec.App = module
-	rec.Spec.Module = &sandbox.Module{Path: a.modules.path(module.Digest), Digest: module.Digest, Cache: a.modules.cache(), Call: rec.Request.Call}
+	cache, err := a.modules.cacheOf(module.Digest)
+	if err != nil {
+		return err
+	}
+	rec.Spec.Module = &sandbox.Module{Path: a.modules.path(module.Digest), Digest: module.Digest, Cache: cache, Call: rec.Request.Call}
 	rec.Spec.Process.Args = append([]string{module.Name}, rec.Request.Args...)
 	rec.Spec.Process.Env = rec.Request.Env
 	return nil
