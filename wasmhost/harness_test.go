@@ -243,3 +243,18 @@ func buildGo(t testing.TB, pkg string) string {
 	}
 	return out
 }
+
+// buildRust compiles a Rust program with the distribution's compiler, which
+// has the target under its old name.
+func buildRust(t testing.TB, file string) string {
+	t.Helper()
+	const rustc = "/usr/bin/rustc"
+	if _, err := os.Stat("/usr/lib/rustlib/wasm32-wasi/lib"); err != nil {
+		t.Skip("needs rustc and libstd-rust-dev-wasm32: " + err.Error())
+	}
+	out := filepath.Join(t.TempDir(), "main.wasm")
+	if text, err := exec.Command(rustc, "--target", "wasm32-wasi", "-O", "-o", out, file).CombinedOutput(); err != nil {
+		t.Fatalf("rustc: %v\n%s", err, text)
+	}
+	return out
+}

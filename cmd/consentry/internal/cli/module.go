@@ -58,6 +58,8 @@ func (f *moduleFlags) behind(file string, args []string) ([]string, error) {
 
 // apply puts the flags into a request.
 func (f *moduleFlags) apply(r *api.RunRequest, cwd string) error {
+	// A command without these flags, such as install, makes requests as well.
+	given := f.flags != nil && f.flags.Changed("input")
 	r.Limits.Wall = f.timeout
 	for _, text := range f.dirs {
 		r.Shares = append(r.Shares, moduleDir(text, cwd))
@@ -70,9 +72,8 @@ func (f *moduleFlags) apply(r *api.RunRequest, cwd string) error {
 	case f.invoke != "":
 		r.Call = &api.ModuleCall{Function: f.invoke}
 	case f.call != "":
-		given := f.flags.Changed("input")
 		r.Call = &api.ModuleCall{Function: f.call, Plugin: true, Input: []byte(f.input), Stdin: !given && r.Stdin, Config: map[string]string{}}
-	case f.flags.Changed("input") || len(f.config) > 0:
+	case given || len(f.config) > 0:
 		return hinted("name the function with --call", fmt.Errorf("--input and --config are for --call"))
 	}
 	for _, text := range f.config {
