@@ -12,7 +12,7 @@ CROSS   := windows/amd64 windows/arm64 darwin/amd64 darwin/arm64
 PARALLEL ?= 2
 ANSWER   ?=
 
-.PHONY: help deps deps-demo build run test check check-cross check-darwin unit test-long test-lsm bench-launch bench-net kernels clean
+.PHONY: help deps deps-demo build run test check check-cross check-darwin unit test-long test-lsm bench-launch bench-net bench-wasm kernels clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ bench-launch: build ## compare the start of a sandbox with bwrap, crun and runc 
 
 test-long: deps build kernels ## the long variants of tests as well (an hour or more)
 	@CONSENTRY_LONG=1 TEST_TIMEOUT=90m scripts/unit.sh $(PARALLEL)
+
+bench-wasm: ## compare running WebAssembly with wazero, Node and wasmtime (minutes)
+	@scripts/bench-wasm.sh
 
 bench-net: ## compare the router with other user-mode networks (root; minutes)
 	@scripts/bench-net.sh

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/app"
 	"github.com/consentry/consentry/wasmhost"
 )
@@ -32,6 +33,17 @@ func openModules(dir string) (*moduleStore, error) {
 }
 
 func (m *moduleStore) cache() string { return filepath.Join(m.dir, "cache") }
+
+// cacheOf is the directory for the compiled code of one module: the worker that
+// runs it can write there, and must not reach the code of another. What is in
+// it is told apart by the engine's version.
+func (m *moduleStore) cacheOf(digest string) (string, error) {
+	dir := filepath.Join(m.cache(), strings.TrimPrefix(digest, "sha256:"))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("module store: %w", err)
+	}
+	return dir, nil
+}
 
 func (m *moduleStore) path(digest string) string {
 	return filepath.Join(m.dir, strings.TrimPrefix(digest, "sha256:")+".wasm")
@@ -68,6 +80,19 @@ func (m *moduleStore) add(source string) (app.App, error) {
 		return app.App{}, fmt.Errorf("module store: %w", err)
 	}
 	return app.App{Name: filepath.Base(source), Digest: digest, Format: app.Module, Manifest: manifest}, nil
+}
+
+// checkImageRequest refuses what only a module can have.
+func checkImageRequest(req api.RunRequest) error {
+	if req.Call != nil {
+		return invalid("only a function of a WebAssembly module can be called, not one of an image")
+	}
+	for _, share := range req.Shares {
+		if share.Target == "/" {
+			return invalid("mount target /: an absolute path inside the app is needed, not /")
+		}
+	}
+	return nil
 }
 
 func copyModule(to io.Writer, source string) (digest string, err error) {

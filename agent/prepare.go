@@ -66,7 +66,11 @@ func (a *Agent) prepareModule(rec *record) error {
 		return err
 	}
 	rec.App = module
-	rec.Spec.Module = &sandbox.Module{Path: a.modules.path(module.Digest), Digest: module.Digest, Cache: a.modules.cache()}
+	cache, err := a.modules.cacheOf(module.Digest)
+	if err != nil {
+		return err
+	}
+	rec.Spec.Module = &sandbox.Module{Path: a.modules.path(module.Digest), Digest: module.Digest, Cache: cache, Call: rec.Request.Call}
 	rec.Spec.Process.Args = append([]string{module.Name}, rec.Request.Args...)
 	rec.Spec.Process.Env = rec.Request.Env
 	return nil
@@ -74,6 +78,9 @@ func (a *Agent) prepareModule(rec *record) error {
 
 func (a *Agent) prepareImage(ctx context.Context, rec *record, progress func(api.Progress)) error {
 	req := rec.Request
+	if err := checkImageRequest(req); err != nil {
+		return err
+	}
 	img, err := a.pull(ctx, api.PullRequest{Source: req.Source, Platform: req.Platform, Pull: req.Pull}, progress)
 	if err != nil {
 		return err
@@ -270,8 +277,12 @@ func (a *Agent) shareMount(share api.Share) (sandbox.Mount, error) {
 	if target == "" {
 		target = "/share/" + filepath.Base(source)
 	}
-	if target, err = cleanTarget(target); err != nil {
-		return sandbox.Mount{}, err
+	// Only a module has nothing at / that a folder would hide; prepareImage
+	// refuses it for images.
+	if target != "/" {
+		if target, err = cleanTarget(target); err != nil {
+			return sandbox.Mount{}, err
+		}
 	}
 	return sandbox.Mount{Source: source, Target: target, ReadOnly: !share.Write}, nil
 }

@@ -166,6 +166,19 @@ type Module struct {
 	Path   string `json:"path"`
 	Digest string `json:"digest"`
 	Cache  string `json:"cache,omitempty"` // directory for compiled code
+	// Call is the function that runs; nil is _start.
+	Call *ModuleCall `json:"call,omitempty"`
+}
+
+// ModuleCall is one call of a module's function.
+type ModuleCall struct {
+	Function string `json:"function"`
+	// Plugin is Extism's convention: input in, output out. Otherwise the
+	// arguments of the process are the function's, as numbers.
+	Plugin bool              `json:"plugin,omitempty"`
+	Input  []byte            `json:"input,omitempty"`
+	Stdin  bool              `json:"stdin,omitempty"` // the input is what standard input gives
+	Config map[string]string `json:"config,omitempty"`
 }
 
 // Mount is a host directory the user gave to the app.

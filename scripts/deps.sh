@@ -43,6 +43,8 @@ clang clang
 /usr/include/bpf/bpf_helpers.h libbpf-dev
 wasm-ld lld
 /usr/lib/wasm32-wasi/libc.a wasi-libc
+/usr/bin/rustc rustc
+/usr/lib/rustlib/wasm32-wasi/lib libstd-rust-dev-wasm32
 chromium|chromium-browser|google-chrome chromium
 /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
 docker-registry docker-registry

@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/consentry/consentry/wasmhost/bridge"
+	"github.com/consentry/consentry/wasmhost/extism"
 	"github.com/consentry/consentry/wasmhost/linmem"
 	"github.com/consentry/consentry/wasmhost/wasi"
 )
@@ -38,10 +39,23 @@ func (r *run) compile(ctx context.Context, module []byte, cacheDir string) error
 	}
 	r.engine = wazero.NewRuntimeWithConfig(r.base, config)
 	if err := r.compileModules(ctx, module); err != nil {
-		r.closeEngine()
+		r.abandon()
 		return err
 	}
 	return nil
+}
+
+// abandon closes the engine; if a compilation was left behind, once that has
+// ended: it works on the engine until then.
+func (r *run) abandon() {
+	if r.left == nil {
+		r.closeEngine()
+		return
+	}
+	go func() {
+		<-r.left
+		r.closeEngine()
+	}()
 }
 
 func (r *run) compileModules(ctx context.Context, module []byte) error {
@@ -50,6 +64,11 @@ func (r *run) compileModules(ctx context.Context, module []byte) error {
 	}
 	if err := bridge.Instantiate(r.base, r.engine, r.bridge); err != nil {
 		return fmt.Errorf("%s: %w", bridge.ModuleName, err)
+	}
+	if r.plugin != nil {
+		if err := extism.Instantiate(r.base, r.engine, r.plugin); err != nil {
+			return fmt.Errorf("%s: %w", extism.ModuleName, err)
+		}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, CompileLimit, errors.New("it takes too long"))
 	defer cancel()
@@ -64,8 +83,9 @@ func (r *run) compileWithin(ctx context.Context, module []byte) error {
 		module wazero.CompiledModule
 		err    error
 	}
-	compiled := make(chan result, 1)
+	compiled, ended := make(chan result, 1), make(chan struct{})
 	go func() {
+		defer close(ended)
 		m, err := r.engine.CompileModule(ctx, module)
 		compiled <- result{m, err}
 	}()
@@ -77,6 +97,7 @@ func (r *run) compileWithin(ctx context.Context, module []byte) error {
 		r.module = got.module
 		return got.err
 	case <-ctx.Done():
+		r.left = ended
 		return context.Cause(ctx)
 	}
 }

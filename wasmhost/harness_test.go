@@ -128,7 +128,10 @@ func tryBegin(t *testing.T, path string, spec sandbox.Spec, broker sandbox.Broke
 	s.out, outFile = collect(t)
 	s.err, errFile = collect(t)
 	spec.ID, spec.Name = "aaaaaaaaaaaa", filepath.Base(path)
-	spec.Module = &sandbox.Module{Path: path}
+	if spec.Module == nil {
+		spec.Module = &sandbox.Module{}
+	}
+	spec.Module.Path = path
 	spec.Process.Stdio = [3]*os.File{in, outFile, errFile}
 	if spec.Process.Args == nil {
 		spec.Process.Args = []string{"app"}
@@ -237,6 +240,21 @@ func buildGo(t testing.TB, pkg string) string {
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, text)
+	}
+	return out
+}
+
+// buildRust compiles a Rust program with the distribution's compiler, which
+// has the target under its old name.
+func buildRust(t testing.TB, file string) string {
+	t.Helper()
+	const rustc = "/usr/bin/rustc"
+	if _, err := os.Stat("/usr/lib/rustlib/wasm32-wasi/lib"); err != nil {
+		t.Skip("needs rustc and libstd-rust-dev-wasm32: " + err.Error())
+	}
+	out := filepath.Join(t.TempDir(), "main.wasm")
+	if text, err := exec.Command(rustc, "--target", "wasm32-wasi", "-O", "-o", out, file).CombinedOutput(); err != nil {
+		t.Fatalf("rustc: %v\n%s", err, text)
 	}
 	return out
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/wasmhost/bridge"
+	"github.com/consentry/consentry/wasmhost/extism"
 	"github.com/consentry/consentry/wasmhost/rewrite"
 	"github.com/consentry/consentry/wasmhost/wasi"
 )
@@ -68,7 +69,7 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Brok
 	if err := checkSpec(spec, broker); err != nil {
 		return nil, err
 	}
-	module, err := readModule(*spec.Module)
+	module, about, err := readModule(*spec.Module)
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +90,12 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Brok
 		return nil, err
 	}
 	r.system = system
+	if about.wants(extism.ModuleName) {
+		if r.plugin, err = r.newPlugin(); err != nil {
+			system.Close()
+			return nil, err
+		}
+	}
 	if err := r.compile(ctx, rewritten.Module, h.cacheFor(spec)); err != nil {
 		system.Close()
 		return nil, fmt.Errorf("compile %s: %w", spec.Name, err)
@@ -116,27 +123,32 @@ func (h *Host) cacheFor(spec sandbox.Spec) string {
 
 // readModule reads the file once, and checks what it read: nobody can change
 // it between check and use.
-func readModule(m sandbox.Module) ([]byte, error) {
+func readModule(m sandbox.Module) ([]byte, Module, error) {
 	f, err := os.Open(m.Path)
 	if err != nil {
-		return nil, err
+		return nil, Module{}, err
 	}
 	defer f.Close()
 	module, err := io.ReadAll(io.LimitReader(f, rewrite.MaxModule+1))
 	if err != nil {
-		return nil, fmt.Errorf("read module: %w", err)
+		return nil, Module{}, fmt.Errorf("read module: %w", err)
 	}
 	if m.Digest != "" {
 		sum := sha256.Sum256(module)
 		if got := "sha256:" + hex.EncodeToString(sum[:]); got != m.Digest {
-			return nil, fmt.Errorf("module %s has digest %s, want %s", m.Path, got, m.Digest)
+			return nil, Module{}, fmt.Errorf("module %s has digest %s, want %s", m.Path, got, m.Digest)
 		}
 	}
 	about, err := inspectBytes(module)
 	if err != nil {
-		return nil, err
+		return nil, Module{}, err
 	}
-	return module, about.Runnable()
+	if about.Component {
+		if module, err = coreOf(module); err != nil {
+			return nil, Module{}, err
+		}
+	}
+	return module, about, about.RunnableAs(m.Call)
 }
 
 func mounts(list []sandbox.Mount) []wasi.Mount {

@@ -11,12 +11,8 @@ import (
 	"github.com/consentry/consentry/wasmhost/wasmbin"
 )
 
-// The ways in which a file is not a module.
-var (
-	ErrNotWasm   = errors.New("not a WebAssembly module; Consentry runs WebAssembly modules (.wasm) and OCI images, nothing else")
-	ErrComponent = errors.New("a WebAssembly component, not a module; build it for WASI preview 1 (wasm32-wasip1), " +
-		"or take its core module out with `wasm-tools component unbundle`")
-)
+// ErrNotWasm is wrapped by errors about files that are no module.
+var ErrNotWasm = errors.New("not a WebAssembly module; Consentry runs WebAssembly modules (.wasm) and OCI images, nothing else")
 
 // Bounds of what Inspect reads.
 const (
@@ -25,14 +21,16 @@ const (
 	maxHeaders       = 10_000   // sections
 )
 
-const componentHeader = "\x00asm\x0d\x00\x01\x00"
-
 // Module is what a module says about itself, before anything of it runs.
 type Module struct {
 	Size     int64
 	Manifest *app.Manifest // nil if it has none
 	Imports  []Import
 	Command  bool // has _start, so it can be run
+	// Component says that the module was taken out of a component.
+	Component bool
+	// Functions are the names of the exported functions.
+	Functions []string
 }
 
 // Import is one thing the module wants from its host.
@@ -46,11 +44,21 @@ type Import struct {
 // consentry.manifest, imports and exports. Whether it can be run here is
 // Runnable's to say.
 func Inspect(r io.ReaderAt, size int64) (Module, error) {
-	if err := checkMagic(r, size); err != nil {
+	component, err := checkMagic(r, size)
+	if err != nil {
 		return Module{}, err
 	}
 	if size > rewrite.MaxModule {
 		return Module{}, fmt.Errorf("module is %d bytes, more than %d", size, rewrite.MaxModule)
+	}
+	if component {
+		inner, err := unwrap(r, size)
+		if err != nil {
+			return Module{}, err
+		}
+		m, err := Inspect(inner, inner.Size())
+		m.Size, m.Component = size, true
+		return m, err
 	}
 	m := Module{Size: size}
 	s := scanner{r: r, size: size, pos: int64(len(wasmbin.Header))}
@@ -73,20 +81,20 @@ func inspectBytes(module []byte) (Module, error) {
 	return Inspect(bytes.NewReader(module), int64(len(module)))
 }
 
-func checkMagic(r io.ReaderAt, size int64) error {
+func checkMagic(r io.ReaderAt, size int64) (component bool, err error) {
 	head := make([]byte, min(size, int64(len(wasmbin.Header))))
 	if _, err := r.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read module: %w", err)
+		return false, fmt.Errorf("read module: %w", err)
 	}
 	switch {
 	case string(head) == wasmbin.Header:
-		return nil
+		return false, nil
 	case string(head) == componentHeader:
-		return ErrComponent
+		return true, nil
 	case bytes.HasPrefix(head, []byte(wasmbin.Header[:4])):
-		return fmt.Errorf("WebAssembly version % x is not known: %w", head[4:], ErrNotWasm)
+		return false, fmt.Errorf("WebAssembly version % x is not known: %w", head[4:], ErrNotWasm)
 	}
-	return fmt.Errorf("%s: %w", describe(head), ErrNotWasm)
+	return false, fmt.Errorf("%s: %w", describe(head), ErrNotWasm)
 }
 
 // describe names what people mistake for a module.
@@ -175,8 +183,9 @@ func (m *Module) exports(raw []byte) error {
 		return fmt.Errorf("module is damaged: exports: %w", err)
 	}
 	for _, e := range entries {
-		if e.Name == "_start" && e.Kind == wasmbin.KindFunc {
-			m.Command = true
+		if e.Kind == wasmbin.KindFunc {
+			m.Functions = append(m.Functions, e.Name)
+			m.Command = m.Command || e.Name == "_start"
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/wasmhost/bridge"
+	"github.com/consentry/consentry/wasmhost/extism"
 	"github.com/consentry/consentry/wasmhost/wasi"
 )
 
@@ -32,12 +33,12 @@ func (r *run) importsWall() sandbox.Wall {
 	for _, f := range r.module.ImportedFunctions() {
 		module, name, _ := f.Import()
 		n++
-		if !(module == wasi.ModuleName && wasi.Offers(name)) && !(module == bridge.ModuleName && bridge.Offers(name)) {
+		if !offered(Import{Module: module, Name: name, Func: true}) {
 			w.Stands = false
 			w.Detail = fmt.Sprintf("module imports %s.%s", module, name)
 			return w
 		}
 	}
-	w.Detail = fmt.Sprintf("%d imports, all from %s and %s", n, wasi.ModuleName, bridge.ModuleName)
+	w.Detail = fmt.Sprintf("%d imports, all from %s, %s and %s", n, wasi.ModuleName, bridge.ModuleName, extism.ModuleName)
 	return w
 }

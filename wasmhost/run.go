@@ -15,6 +15,7 @@ import (
 
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/wasmhost/bridge"
+	"github.com/consentry/consentry/wasmhost/extism"
 	"github.com/consentry/consentry/wasmhost/rewrite"
 	"github.com/consentry/consentry/wasmhost/wasi"
 )
@@ -34,11 +35,13 @@ type run struct {
 	log    *slog.Logger
 	system *wasi.System
 	bridge *bridge.Bridge
+	plugin *extism.Host // nil unless the module imports it
 
 	base   context.Context // carries the allocator, never ends
 	cache  wazero.CompilationCache
 	engine wazero.Runtime
 	module wazero.CompiledModule
+	left   chan struct{} // closed when a compilation that was left behind ends; nil if none was
 
 	cancel context.CancelCauseFunc
 	done   chan struct{}
@@ -75,7 +78,7 @@ func (r *run) begin(wall time.Duration) {
 	}()
 }
 
-// execute runs guest code: the start function, then _start.
+// execute makes an instance and runs its code.
 func (r *run) execute(ctx context.Context) error {
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	mod, err := r.engine.InstantiateModule(ctx, r.module, config)
@@ -85,19 +88,7 @@ func (r *run) execute(ctx context.Context) error {
 	if err := r.arm(mod); err != nil {
 		return err
 	}
-	for _, name := range []string{r.names.Start, "_start"} {
-		if name == "" {
-			continue
-		}
-		f := mod.ExportedFunction(name)
-		if f == nil || len(f.Definition().ParamTypes())+len(f.Definition().ResultTypes()) > 0 {
-			return fmt.Errorf("function %s takes parameters or gives results", name)
-		}
-		if _, err := f.Call(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.enter(ctx, mod)
 }
 
 // arm lets end reach the stop flag, also if end was called before.
@@ -148,6 +139,9 @@ func (r *run) outcome(err error) sandbox.Exit {
 		return r.ended.exit
 	case errors.As(err, &exited):
 		return sandbox.Exit{Code: int(min(exited.ExitCode(), 255))}
+	}
+	if exit, known := exitOf(err); known {
+		return exit
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	r.log.Debug("trap", "err", err)

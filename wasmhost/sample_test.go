@@ -17,11 +17,12 @@ import (
 	"github.com/consentry/consentry/sandbox"
 )
 
-// eachSample runs f with the Go sample and with the C one.
+// eachSample runs f with the samples in Go, C and Rust.
 func eachSample(t *testing.T, f func(t *testing.T, path string)) {
 	builds := map[string]func(testing.TB) string{
-		"go": func(t testing.TB) string { return buildGo(t, "../examples/wasm-go") },
-		"c":  func(t testing.TB) string { return clang(t, "../examples/wasm-c/main.c", "-O2") },
+		"go":   func(t testing.TB) string { return buildGo(t, "../examples/wasm-go") },
+		"c":    func(t testing.TB) string { return clang(t, "../examples/wasm-c/main.c", "-O2") },
+		"rust": func(t testing.TB) string { return buildRust(t, "../examples/wasm-rust/main.rs") },
 	}
 	for name, build := range builds {
 		t.Run(name, func(t *testing.T) {

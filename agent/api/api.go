@@ -127,6 +127,8 @@ type RunRequest struct {
 	Ephemeral bool `json:"ephemeral,omitempty"`
 	// Bandwidth is in bytes a second each way; 0 is no limit.
 	Bandwidth int64 `json:"bandwidth,omitempty"`
+	// Call is the function of a wasm module that runs; nil is _start.
+	Call *ModuleCall `json:"call,omitempty"`
 }
 
 // VolumeMount mounts a named volume.

@@ -37,12 +37,13 @@ type Func struct {
 func Export(b wazero.HostModuleBuilder, funcs []Func) {
 	for _, f := range funcs {
 		b.NewFunctionBuilder().
-			WithGoModuleFunction(wrap(f.Run), paramTypes(f.Params), []api.ValueType{api.ValueTypeI32}).
+			WithGoModuleFunction(wrap(f.Run), Types(f.Params), []api.ValueType{api.ValueTypeI32}).
 			Export(f.Name)
 	}
 }
 
-func paramTypes(letters string) []api.ValueType {
+// Types are the parameters or results that letters stand for.
+func Types(letters string) []api.ValueType {
 	types := make([]api.ValueType, len(letters))
 	for i, c := range letters {
 		types[i] = api.ValueTypeI32
@@ -58,10 +59,16 @@ func paramTypes(letters string) []api.ValueType {
 func wrap(run func(context.Context, Call) Errno) api.GoModuleFunc {
 	return func(ctx context.Context, mod api.Module, stack []uint64) {
 		errno := guarded(ctx, run, Call{Mem: Memory{mod.Memory()}, args: stack})
-		if ctx.Err() != nil {
-			panic(sys.NewExitError(stoppedCode))
-		}
+		CheckRunning(ctx)
 		stack[0] = uint64(errno)
+	}
+}
+
+// CheckRunning does not return to the guest if the run has been stopped. It
+// must run on the goroutine of the call.
+func CheckRunning(ctx context.Context) {
+	if ctx.Err() != nil {
+		panic(sys.NewExitError(stoppedCode))
 	}
 }
 

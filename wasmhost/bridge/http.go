@@ -76,6 +76,12 @@ type response struct {
 	header http.Header
 }
 
+// Fetch makes an HTTP request for another ABI, with the same questions, bounds
+// and verdicts. ctx bounds the body of the answer as well.
+func (b *Bridge) Fetch(ctx context.Context, method, url string, headers map[string]string, body []byte) (*http.Response, error) {
+	return b.http.fetch(ctx, &httpRequest{Method: method, URL: url, Headers: headers, Base64: body})
+}
+
 // httpFetch: request, request_len, handle_out.
 func (b *Bridge) httpFetch(ctx context.Context, c abi.Call) abi.Errno {
 	if c.U32(1) > maxRequest {

@@ -1,11 +1,6 @@
 package rewrite
 
-import (
-	"errors"
-	"fmt"
-
-	"github.com/consentry/consentry/wasmhost/wasmbin"
-)
+import "github.com/consentry/consentry/wasmhost/wasmbin"
 
 // Encodings that the inserted code uses.
 const (
@@ -13,49 +8,129 @@ const (
 	mutable       = 1
 	opUnreachable = 0x00
 	opDrop        = 0x1a
+	opLocalGet    = 0x20
+	opLocalSet    = 0x21
+	opLocalTee    = 0x22
 	opI32Const    = 0x41
-	opI32LeS      = 0x4c
+	opI32GtS      = 0x4a
 	opI32Sub      = 0x6b
 	opI32ShrU     = 0x76
+	opElse        = 0x05
 	noResult      = 0x40
 )
 
-// checkCode is one interruption point:
+// tickBody is the function that interruption points call when the counter has
+// run down:
 //
-//	counter = counter - 1
-//	if counter <= 0 {
-//	    counter = Interval
-//	    memory.grow(0)           // a trip through Go
-//	    if stop { unreachable }
-//	}
-func checkCode(stop, counter uint32) []byte {
-	c := globalGet(nil, counter)
-	c = globalSet(append(c, opI32Const, 1, opI32Sub), counter)
-	c = globalGet(c, counter)
-	c = append(c, opI32Const, 0, opI32LeS, wasmbin.OpIf, noResult)
-	c = globalSet(appendS32(append(c, opI32Const), Interval), counter)
+//	counter = Interval
+//	memory.grow(0)           // a trip through Go
+//	if stop { unreachable }
+func tickBody(stop, counter uint32) []byte {
+	c := appendS32([]byte{0, opI32Const}, Interval) // no locals
+	c = indexed(c, wasmbin.OpGlobalSet, counter)
 	c = append(c, opI32Const, 0, wasmbin.OpMemoryGrow, 0, opDrop)
-	c = globalGet(c, stop)
+	c = indexed(c, wasmbin.OpGlobalGet, stop)
 	return append(c, wasmbin.OpIf, noResult, opUnreachable, wasmbin.OpEnd, wasmbin.OpEnd)
 }
 
-// chargeCode takes the length of a bulk operation, which is on top of the
-// stack, off the counter: a loop of large fills has to stop as fast as any
-// other. The counter is above 0 before, so it cannot wrap.
+// points writes the interruption points of one function. A function with loops
+// keeps the counter in a local while it runs, for a global lies in memory; its
+// callers and callees find it in the global.
+type points struct {
+	tick    uint32 // the function
+	global  uint32 // the counter
+	local   uint32 // the counter while the function runs, or room to compute it
+	length  uint32 // local for the length of a bulk operation
+	inLocal bool
+}
+
+// load takes the counter over from the global.
+func (p points) load(c []byte) []byte {
+	return indexed(indexed(c, wasmbin.OpGlobalGet, p.global), opLocalSet, p.local)
+}
+
+// store gives the counter back to the global.
+func (p points) store(c []byte) []byte {
+	return indexed(indexed(c, opLocalGet, p.local), wasmbin.OpGlobalSet, p.global)
+}
+
+// charge is one interruption point:
 //
-//	counter = counter - length >> bulkShift
-func chargeCode(counter, length uint32) []byte {
-	c := globalGet(globalSet(nil, length), length)
-	c = globalGet(globalGet(c, counter), length)
-	return globalSet(append(c, opI32Const, bulkShift, opI32ShrU, opI32Sub), counter)
+//	counter -= n
+//	if counter <= 0 { tick() }
+func (p points) charge(c []byte, n uint32) []byte {
+	c = p.get(c)
+	return p.settle(appendS32(append(c, opI32Const), n))
 }
 
-func globalGet(c []byte, global uint32) []byte {
-	return wasmbin.AppendU32(append(c, wasmbin.OpGlobalGet), global)
+// chargeBulk charges the length of a bulk operation, which is on top of the
+// stack: a loop of large fills has to stop as fast as any other. The counter
+// is above 0 before, so it cannot wrap.
+//
+//	counter -= length >> bulkShift
+//	if counter <= 0 { tick() }
+func (p points) chargeBulk(c []byte) []byte {
+	c = p.get(indexed(c, opLocalTee, p.length))
+	return p.settle(append(indexed(c, opLocalGet, p.length), opI32Const, bulkShift, opI32ShrU))
 }
 
-func globalSet(c []byte, global uint32) []byte {
-	return wasmbin.AppendU32(append(c, wasmbin.OpGlobalSet), global)
+// loop follows the header of a loop. The loop's own branches go to a second
+// header, so that the call of tick is outside of what is hot, where it would
+// cost registers; and the loop's body stands in the first branch, so that the
+// processor runs straight on:
+//
+//	loop {
+//	    if counter <= 0 { tick() }
+//	    loop {
+//	        counter -= n
+//	        if counter > 0 { … } else { continue outer }
+//
+// header is the header with its type; loopEnd ends the body.
+func (p points) loop(c, header []byte, n uint32) []byte {
+	c = p.look(indexed(c, opLocalGet, p.local))
+	c = append(c, header...)
+	c = appendS32(append(indexed(c, opLocalGet, p.local), opI32Const), n)
+	c = indexed(append(c, opI32Sub), opLocalTee, p.local)
+	c = append(c, opI32Const, 0, opI32GtS, wasmbin.OpIf)
+	return append(c, header[1:]...)
+}
+
+// loopEnd is followed by the loop's own end.
+func loopEnd(c []byte) []byte {
+	return append(c, opElse, wasmbin.OpBr, 2, wasmbin.OpEnd, wasmbin.OpEnd)
+}
+
+func (p points) get(c []byte) []byte {
+	if p.inLocal {
+		return indexed(c, opLocalGet, p.local)
+	}
+	return indexed(c, wasmbin.OpGlobalGet, p.global)
+}
+
+// settle subtracts, where counter and charge are on the stack, and looks.
+func (p points) settle(c []byte) []byte {
+	c = indexed(append(c, opI32Sub), opLocalTee, p.local)
+	if !p.inLocal {
+		c = indexed(indexed(c, wasmbin.OpGlobalSet, p.global), opLocalGet, p.local)
+	}
+	return p.look(c)
+}
+
+// look calls tick if the counter on the stack has run down. The call stands in
+// the second branch: the engine's register allocator goes on with what the
+// first branch left in registers.
+func (p points) look(c []byte) []byte {
+	c = append(c, opI32Const, 0, opI32GtS, wasmbin.OpIf, noResult, opElse)
+	c = indexed(c, wasmbin.OpCall, p.tick)
+	if p.inLocal {
+		c = p.load(c)
+	}
+	return append(c, wasmbin.OpEnd)
+}
+
+// indexed appends an instruction that has an index.
+func indexed(c []byte, op byte, index uint32) []byte {
+	return wasmbin.AppendU32(append(c, op), index)
 }
 
 // appendS32 appends a signed LEB128 number that is not negative.
@@ -65,129 +140,4 @@ func appendS32(b []byte, v uint32) []byte {
 		v >>= 7
 	}
 	return append(b, byte(v))
-}
-
-// instrument rewrites every function body.
-func (m *rewriter) instrument() error {
-	body, present := m.bodies[wasmbin.Code]
-	if !present {
-		return nil
-	}
-	r := wasmbin.NewReader(body)
-	n := r.Count("functions", MaxFunctions)
-	out := wasmbin.AppendU32(make([]byte, 0, len(body)+len(body)/4), uint32(n))
-	var scratch []byte
-	totalLocals := 0
-	for i := range n {
-		fn := r.Bytes(r.Count("bytes in a function", maxBody))
-		if r.Err() != nil {
-			return r.Err()
-		}
-		var locals int
-		var err error
-		if scratch, locals, err = m.function(scratch[:0], fn); err != nil {
-			return fmt.Errorf("function %d: %w", i, err)
-		}
-		if totalLocals += locals; totalLocals > maxTotalLocals {
-			return fmt.Errorf("more than %d locals in all", maxTotalLocals)
-		}
-		out = wasmbin.AppendU32(out, uint32(len(scratch)))
-		if out = append(out, scratch...); len(out) > maxCode {
-			return fmt.Errorf("code with interruption points is more than %d bytes", maxCode)
-		}
-	}
-	r.End()
-	m.bodies[wasmbin.Code] = out
-	return r.Err()
-}
-
-// function appends the rewritten body of one function to out.
-func (m *rewriter) function(out, body []byte) (code []byte, locals int, err error) {
-	r := wasmbin.NewReader(body)
-	locals = readLocals(r)
-	out = append(out, r.Since(0)...)
-	scan, err := m.scan(r)
-	if err != nil {
-		return nil, 0, err
-	}
-	from := scan.start
-	for _, p := range scan.points {
-		out = append(out, body[from:p.at]...)
-		if p.bulk {
-			out = append(out, m.charge...)
-		}
-		out = append(out, m.check...)
-		from = p.at
-	}
-	m.checks += len(scan.points)
-	return append(out, body[from:]...), locals, nil
-}
-
-func readLocals(r *wasmbin.Reader) int {
-	total := 0
-	for range r.Count("groups of locals", maxLocalGroups) {
-		n := r.U32()
-		if total += int(n); n > maxLocals || total > maxLocals {
-			r.Fail("more than %d locals", maxLocals)
-			return 0
-		}
-		if t := r.Byte(); !wasmbin.IsValueType(t) {
-			r.Fail("local of type 0x%02x is not supported", t)
-		}
-	}
-	return total
-}
-
-// scanned says where a function needs interruption points.
-type scanned struct {
-	start  int // of the code, after the locals
-	points []point
-}
-
-// point is one interruption point, before the instruction at offset at.
-type point struct {
-	at   int
-	bulk bool // that instruction is a bulk operation
-}
-
-// scan walks the code up to the end of the body.
-func (m *rewriter) scan(r *wasmbin.Reader) (scanned, error) {
-	s := scanned{start: r.Pos()}
-	calls, depth, straight := false, 1, 0
-	for depth > 0 {
-		at := r.Pos()
-		in := r.Instr()
-		if straight++; in.Bulk || straight > maxStraight {
-			s.points = append(s.points, point{at: at, bulk: in.Bulk})
-			straight = 0
-		}
-		switch {
-		case in.Op >= wasmbin.OpBlock && in.Op <= wasmbin.OpIf:
-			if depth++; depth > maxDepth {
-				r.Fail("blocks nested deeper than %d", maxDepth)
-			}
-			if in.Op == wasmbin.OpLoop {
-				s.points = append(s.points, point{at: r.Pos()})
-				straight = 0
-			}
-		case in.Op == wasmbin.OpEnd:
-			depth--
-		case in.Op >= wasmbin.OpCall && in.Op <= wasmbin.OpReturnCallI:
-			calls = true
-		case in.Op == wasmbin.OpGlobalGet || in.Op == wasmbin.OpGlobalSet:
-			if in.Index >= m.globals {
-				r.Fail("global %d does not exist", in.Index)
-			}
-		}
-		if r.Err() != nil {
-			return scanned{}, r.Err()
-		}
-	}
-	if r.Left() > 0 {
-		return scanned{}, errors.New("code after the end of the function")
-	}
-	if calls {
-		s.points = append([]point{{at: s.start}}, s.points...)
-	}
-	return s, nil
 }

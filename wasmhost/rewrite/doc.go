@@ -1,11 +1,12 @@
 // Package rewrite makes a wasm module interruptible before it is compiled.
 //
 // It promises, for a module that it accepts:
-//   - at the head of every loop, on entry to every function that calls, before
-//     every bulk operation (by its length) and in long straight code, a counter
-//     is decremented; each Interval ticks the code leaves for Go (so that the
-//     garbage collector can stop the world) and traps if the stop flag is set;
-//   - the module cannot name the counter or the flag;
+//   - in every round of a loop (of the smallest ones in every fourth), in every
+//     cycle of calls, on entry to long functions and before every bulk
+//     operation a counter runs down by what the code costs; when it is used up
+//     the code leaves for Go (so that the garbage collector can stop the world)
+//     and traps if the stop flag is set;
+//   - the module cannot name the counter, the flag or the function that looks at it;
 //   - the start function does not run during instantiation, where nothing
 //     could stop it: it is exported as Names.Start and run by the host;
 //   - tables are bounded in number and size, functions in locals, and the

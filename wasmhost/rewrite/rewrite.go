@@ -6,9 +6,9 @@ import (
 	"github.com/consentry/consentry/wasmhost/wasmbin"
 )
 
-// Interval is the number of ticks between two looks at the stop flag: at one
-// tick per loop round a stop takes well under 50 ms, and the trip through Go
-// costs nothing that can be measured.
+// Interval is the number of ticks between two looks at the stop flag. A tick is
+// at most chargeUnit instructions and one round of a loop, so that a stop takes
+// well under 50 ms, and the trip through Go costs nothing that can be measured.
 const Interval = 16_384
 
 // Bounds of a module. What real compilers emit is far below them.
@@ -26,8 +26,11 @@ const (
 	// a group of 50,000 takes three bytes to write.
 	maxTotalLocals = 10_000_000
 	maxDepth       = 10_000 // of nested blocks
-	maxStraight    = 1_000  // instructions without an interruption point
-	bulkShift      = 8      // 2^n bytes or entries of a bulk operation count as a tick
+	// maxFree bounds the instructions of a function that is not charged where
+	// it is called, with those of the functions that it calls.
+	maxFree    = 1_024
+	chargeUnit = 256 // instructions that count as a tick
+	bulkShift  = 8   // 2^n bytes or entries of a bulk operation count as a tick
 )
 
 // Names are the exports that were added.
@@ -54,9 +57,11 @@ func Rewrite(module []byte) (Result, error) {
 	}
 	m := &rewriter{bodies: map[wasmbin.SectionID][]byte{}}
 	for _, s := range sections {
-		if err := wasmbin.Check(s.ID, s.Body); err != nil {
+		named, err := wasmbin.Check(s.ID, s.Body)
+		if err != nil {
 			return Result{}, err
 		}
+		m.named = max(m.named, named)
 		if s.ID != wasmbin.Custom {
 			m.bodies[s.ID] = s.Body
 		}
@@ -70,9 +75,11 @@ func Rewrite(module []byte) (Result, error) {
 // rewriter holds the section bodies, which run replaces one by one.
 type rewriter struct {
 	bodies   map[wasmbin.SectionID][]byte
-	globals  uint32 // of the module itself, imported ones included
-	check    []byte // one interruption point
-	charge   []byte // what stands before it at a bulk operation
+	types    []wasmbin.FuncType
+	imported uint32     // functions
+	own      []function // functions of the module itself
+	named    uint32     // functions that there must be for what names them
+	globals  uint32     // of the module itself, imported ones included
 	exported Names
 	checks   int
 }
@@ -82,12 +89,17 @@ func (m *rewriter) run() error {
 		name string
 		do   func() error
 	}{
+		{"type section", m.readTypes},
 		{"import section", m.countImports},
+		{"function section", m.readFunctions},
 		{"table section", m.clampTables},
 		{"memory section", m.ensureMemory},
 		{"global section", m.addGlobals},
 		{"export section", m.addExports},
-		{"code section", m.instrument},
+		{"code section", m.readCode},
+		{"functions", m.checkNamed},
+		{"code section", m.writeCode},
+		{"function section", m.addTick},
 	}
 	for _, step := range steps {
 		if err := step.do(); err != nil {

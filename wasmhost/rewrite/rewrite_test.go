@@ -154,18 +154,40 @@ EXPORT void fill(void) { for (;;) { __builtin_memset(a, 1, sizeof a); asm volati
 	}
 }
 
-// Straight code without loops or calls has interruption points as well.
-func TestStraightCode(t *testing.T) {
-	code := "\x00" + strings.Repeat("\x01", 10*maxStraight) + "\x0b"
+// one makes a module of one function () -> () with the given code.
+func one(code string) []byte {
 	raw := []byte(wasmbin.Header + "\x01\x04\x01\x60\x00\x00" + "\x03\x02\x01\x00")
+	code = "\x00" + code + "\x0b"
 	body := append([]byte{1}, wasmbin.AppendU32(nil, uint32(len(code)))...)
-	raw = appendSection(raw, wasmbin.Code, append(body, code...))
-	got, err := Rewrite(raw)
-	if err != nil {
-		t.Fatal(err)
+	return appendSection(raw, wasmbin.Code, append(body, code...))
+}
+
+// Long code is charged where it is called, by its length.
+func TestLongCode(t *testing.T) {
+	for _, c := range []struct{ length, points int }{{maxFree / 2, 0}, {2 * maxFree, 1}} {
+		got, err := Rewrite(one(strings.Repeat("\x01", c.length)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Checks != c.points {
+			t.Errorf("%d interruption points in %d instructions, want %d", got.Checks, c.length, c.points)
+		}
 	}
-	if got.Checks < 9 {
-		t.Errorf("%d interruption points in %d instructions", got.Checks, 10*maxStraight)
+}
+
+// What names a function that does not exist does not get the one that is added.
+func TestTickIsOutOfReach(t *testing.T) {
+	for name, raw := range map[string][]byte{
+		"call":     one("\x10\x01"),
+		"ref.func": one("\xd2\x01\x1a"),
+		"element":  []byte(wasmbin.Header + "\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x04\x04\x01\x70\x00\x01\x09\x07\x01\x00\x41\x00\x0b\x01\x01\x0a\x04\x01\x02\x00\x0b"),
+		"export":   []byte(wasmbin.Header + "\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x07\x05\x01\x01x\x00\x01\x0a\x04\x01\x02\x00\x0b"),
+		"start":    []byte(wasmbin.Header + "\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x08\x01\x01\x0a\x04\x01\x02\x00\x0b"),
+		"global":   []byte(wasmbin.Header + "\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x06\x06\x01\x70\x00\xd2\x01\x0b\x0a\x04\x01\x02\x00\x0b"),
+	} {
+		if _, err := Rewrite(raw); err == nil || !strings.Contains(err.Error(), "function 1 does not exist") {
+			t.Errorf("%s: error %v", name, err)
+		}
 	}
 }
 

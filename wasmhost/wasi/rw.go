@@ -124,6 +124,33 @@ func (s *System) writable(fd uint32) (*descriptor, abi.Errno) {
 	return d, abi.OK
 }
 
+// Write writes to standard output (1) or error (2) on the guest's behalf, under
+// its limit. It runs on the guest's goroutine.
+func (s *System) Write(fd uint32, p []byte) error {
+	d := s.fds[fd]
+	if d == nil || d.kind != stream {
+		return os.ErrClosed
+	}
+	_, err := s.writeStream(d, p)
+	return err
+}
+
+// ReadAll reads standard input up to its end. It runs on the guest's goroutine.
+func (s *System) ReadAll(limit int) ([]byte, error) {
+	d := s.fds[0]
+	if d == nil || d.kind != stream {
+		return nil, os.ErrClosed
+	}
+	return io.ReadAll(io.LimitReader(streamReader{d.stream, s.wake}, int64(limit)))
+}
+
+type streamReader struct {
+	from *standardStream
+	wake *waker
+}
+
+func (r streamReader) Read(p []byte) (int, error) { return r.from.read(r.wake, p, true) }
+
 // writeStream counts what goes to standard output and error.
 func (s *System) writeStream(d *descriptor, p []byte) (int, error) {
 	over := int64(len(p)) > s.output

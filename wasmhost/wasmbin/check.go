@@ -20,13 +20,14 @@ const (
 
 // Check reads the sections that nothing else here reads, so that no count in
 // them is larger than what follows it: the engine takes memory by the count.
-func Check(id SectionID, body []byte) error {
+// It returns how many functions there must be for every index in it to exist.
+func Check(id SectionID, body []byte) (functions uint32, err error) {
 	r := NewReader(body)
 	switch id {
 	case Type:
-		r.types()
+		r.each(r.Count("types", maxTypes), func() { r.funcType() })
 	case Function:
-		r.indices(r.Count("functions", maxFunctions))
+		r.each(r.Count("functions", maxFunctions), func() { r.U32() })
 	case Element:
 		r.each(r.Count("element segments", maxSegments), r.element)
 	case Data:
@@ -36,38 +37,19 @@ func Check(id SectionID, body []byte) error {
 			r.Fail("%d data segments, more than %d", n, maxSegments)
 		}
 	default:
-		return nil
+		return 0, nil
 	}
 	r.End()
 	if r.Err() != nil {
-		return fmt.Errorf("section %d: %w", id, r.Err())
+		return 0, fmt.Errorf("section %d: %w", id, r.Err())
 	}
-	return nil
+	return r.functions, nil
 }
 
 func (r *Reader) each(n int, read func()) {
 	for i := 0; i < n && r.err == nil; i++ {
 		read()
 	}
-}
-
-func (r *Reader) indices(n int) { r.each(n, func() { r.U32() }) }
-
-func (r *Reader) types() {
-	values := func() {
-		for range r.Count("values", maxValues) {
-			if b := r.Byte(); !IsValueType(b) {
-				r.Fail("value type 0x%02x is not supported", b)
-			}
-		}
-	}
-	r.each(r.Count("types", maxTypes), func() {
-		if form := r.Byte(); form != formFunc {
-			r.Fail("type of form 0x%02x is not supported", form)
-		}
-		values()
-		values()
-	})
 }
 
 // element reads one of the eight forms of an element segment.
@@ -91,7 +73,7 @@ func (r *Reader) element() {
 		r.each(n, r.ConstExpr)
 		return
 	}
-	r.indices(n)
+	r.each(n, func() { r.Func() })
 }
 
 func (r *Reader) data() {

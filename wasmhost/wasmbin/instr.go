@@ -6,11 +6,18 @@ const (
 	OpLoop        = 0x03
 	OpIf          = 0x04
 	OpEnd         = 0x0b
+	OpBr          = 0x0c
+	OpBrIf        = 0x0d
+	OpBrTable     = 0x0e
+	OpReturn      = 0x0f
 	OpCall        = 0x10
+	OpCallI       = 0x11
+	OpReturnCall  = 0x12
 	OpReturnCallI = 0x13
 	OpGlobalGet   = 0x23
 	OpGlobalSet   = 0x24
 	OpMemoryGrow  = 0x40
+	OpRefFunc     = 0xd2
 )
 
 // maxBranches bounds the targets of one br_table.
@@ -20,6 +27,7 @@ const maxBranches = 65_520
 type Instr struct {
 	Op    byte
 	Index uint32 // the first index of branches, calls, variables and tables
+	Block int64  // of blocks: the index of their type, -1 for a plain one
 	Bulk  bool   // works on as many bytes or entries as the top of the stack says
 }
 
@@ -29,16 +37,18 @@ type Instr struct {
 func (r *Reader) Instr() Instr {
 	in := Instr{Op: r.Byte()}
 	switch op := in.Op; {
-	case op <= 0x01, op == 0x05, op == OpEnd, op == 0x0f, op == 0x1a, op == 0x1b, op == 0xd1,
+	case op <= 0x01, op == 0x05, op == OpEnd, op == OpReturn, op == 0x1a, op == 0x1b, op == 0xd1,
 		op >= 0x45 && op <= 0xc4:
 		// no immediate
 	case op >= OpBlock && op <= OpIf:
-		r.blockType()
-	case op == 0x0c, op == 0x0d, op == OpCall, op == 0x12, op >= 0x20 && op <= 0x26, op == 0xd2:
+		in.Block = r.blockType()
+	case op == OpBr, op == OpBrIf, op >= 0x20 && op <= 0x26:
 		in.Index = r.U32()
-	case op == 0x0e:
+	case op == OpCall, op == OpReturnCall, op == OpRefFunc:
+		in.Index = r.Func()
+	case op == OpBrTable:
 		r.branchTable()
-	case op == 0x11, op == OpReturnCallI:
+	case op == OpCallI, op == OpReturnCallI:
 		in.Index = r.U32()
 		r.U32()
 	case op == 0x1c:
@@ -67,14 +77,17 @@ func (r *Reader) Instr() Instr {
 	return in
 }
 
-// blockType reads nothing, a value type, or a type index.
-func (r *Reader) blockType() {
+// blockType reads nothing, a value type, or a type index, which it returns.
+func (r *Reader) blockType() int64 {
 	start := r.pos
-	switch v := r.Signed(33); {
+	v := r.Signed(33)
+	switch {
 	case r.err != nil, v >= 0:
+		return v
 	case r.pos != start+1, !IsValueType(r.buf[start]) && r.buf[start] != 0x40:
 		r.Fail("block type is not supported")
 	}
+	return -1
 }
 
 // IsValueType tells whether b is a value type that the engine takes.
@@ -102,6 +115,15 @@ func (r *Reader) branchTable() {
 		r.U32()
 	}
 	r.U32()
+}
+
+// Targets reads what follows OpBrTable: the default target comes last.
+func (r *Reader) Targets() []uint32 {
+	list := make([]uint32, r.Count("branch targets", maxBranches)+1)
+	for i := range list {
+		list[i] = r.U32()
+	}
+	return list
 }
 
 func (r *Reader) memArg() {

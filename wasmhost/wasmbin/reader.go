@@ -19,6 +19,8 @@ type Reader struct {
 	buf []byte
 	pos int
 	err error
+
+	functions uint32 // how many there must be for what was read
 }
 
 // NewReader reads buf.
@@ -86,6 +88,19 @@ func (r *Reader) U32() uint32 {
 	r.Fail("number is longer than 32 bits")
 	return 0
 }
+
+// Func reads the index of a function.
+func (r *Reader) Func() uint32 {
+	i := r.U32()
+	if i >= r.functions {
+		r.functions = i + min(1, ^i) // no number is above the largest
+	}
+	return i
+}
+
+// Functions is how many functions there must be for every index that was read
+// to exist.
+func (r *Reader) Functions() uint32 { return r.functions }
 
 // Signed reads a signed LEB128 number of at most bits bits. The sign bits of a
 // last byte that is not full are left to the engine.

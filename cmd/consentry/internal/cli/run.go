@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,6 +27,7 @@ type runFlags struct {
 	restart                                                                      string
 	health                                                                       healthFlags
 	refused                                                                      refusedFlags
+	module                                                                       moduleFlags
 	ephemeral                                                                    bool
 	detach, interactive, terminal, remove, noInput, json, quiet, entrySet, learn bool
 	bandwidth                                                                    string
@@ -63,6 +65,7 @@ and consentry deny. The exit code is the app's; 125 is an error of ours.`,
 	flags.StringArrayVar(&f.envFiles, "env-file", nil, "read variables from a `FILE`")
 	flags.StringArrayVarP(&f.volumes, "volume", "v", nil, "mount a volume `NAME:/path[:ro]`, or share DIR:/path[:rw]")
 	flags.StringArrayVar(&f.shares, "share", nil, "share a folder, read-only: `DIR[:/target][:rw]`")
+	f.module.add(flags)
 	flags.StringVar(&f.name, "name", "", "a name for the run")
 	flags.BoolVarP(&f.detach, "detach", "d", false, "print the id and leave the app running")
 	flags.BoolVarP(&f.interactive, "interactive", "i", false, "the app gets your input")
@@ -101,6 +104,9 @@ func (c *cli) runApp(ctx context.Context, f runFlags, args []string) error {
 	cwd, err := os.Getwd()
 	if err != nil {
 		return fmt.Errorf("find the current folder: %w", err)
+	}
+	if strings.HasSuffix(strings.ToLower(args[0]), ".wasm") && piped(c.In) && !f.detach {
+		f.interactive = true
 	}
 	request, err := f.request(args, cwd, os.LookupEnv)
 	if err != nil {
@@ -154,8 +160,12 @@ func (f *runFlags) request(args []string, cwd string, lookup func(string) (strin
 	if err := f.check(); err != nil {
 		return r, err
 	}
+	rest, err := f.module.behind(args[0], args[1:])
+	if err != nil {
+		return r, err
+	}
 	r = api.RunRequest{
-		Args: args[1:], Name: f.name, Detach: f.detach, Stdin: f.interactive, Terminal: f.terminal,
+		Args: rest, Name: f.name, Detach: f.detach, Stdin: f.interactive, Terminal: f.terminal,
 		Remove: f.remove, User: f.user, WorkDir: f.workDir, Hold: f.hold, NoInput: f.noInput,
 		Pull: f.pull, Platform: f.platform, Waive: f.waive, Presets: f.presets, Learn: f.learn, Ephemeral: f.ephemeral,
 	}
@@ -168,6 +178,9 @@ func (f *runFlags) request(args []string, cwd string, lookup func(string) (strin
 	}
 	r.Restart, r.NoHealth = f.restart, f.health.none
 	if r.Health, err = f.health.check(); err != nil {
+		return r, err
+	}
+	if err := f.module.apply(&r, cwd); err != nil {
 		return r, err
 	}
 	if f.memory != "" {

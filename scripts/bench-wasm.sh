@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Builds the programs and peers of bench/wasm and runs it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=$PWD/.cache/bench-wasm
+mkdir -p "$bin"
+export CONSENTRY_HOME=$bin/home
+[ ${#CONSENTRY_HOME} -le 70 ] || CONSENTRY_HOME=$(mktemp -d)
+
+CGO_ENABLED=0 go build -o "$bin/consentry" ./cmd/consentry
+go build -o "$bin/wazero" github.com/tetratelabs/wazero/cmd/wazero
+(cd bench/wasm/wasmtime && go build -o "$bin/wasmtime" .)
+for program in compute hello; do
+  clang --target=wasm32-wasi -O2 -mbulk-memory -o "$bin/$program.wasm" "bench/wasm/programs/$program.c"
+done
+cp bench/wasm/programs/wasi.mjs "$bin/"
+
+finish() {
+  local agent
+  agent=$("$bin/consentry" version --json 2>/dev/null | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' | head -n 1) || true
+  [ -z "$agent" ] || kill "$agent" || true
+}
+trap finish EXIT
+go run ./bench/wasm -bin "$bin" "$@"
