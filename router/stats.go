@@ -31,10 +31,10 @@ const (
 	refuseUnreachable
 	refuseRefused // by the far end
 	refuseTimeout // the far end does not answer
-	cutTLS     // the TLS hello did not carry the dialled name
-	cutHTTP    // no HTTP, or not to be read in one way only
-	cutHost    // an HTTP request for another host
-	cutConnect // CONNECT: a proxy would lead anywhere
+	cutTLS        // the TLS hello did not carry the dialled name
+	cutHTTP       // no HTTP, or not to be read in one way only
+	cutHost       // an HTTP request for another host
+	cutConnect    // CONNECT: a proxy would lead anywhere
 	reasons
 )
 
