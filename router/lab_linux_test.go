@@ -35,6 +35,7 @@ type labOptions struct {
 	plain  bool // no virtio header
 	mtu    int
 	limits Limits
+	broker sandbox.Broker // nil: the lab's own
 	data   http.Handler
 }
 
@@ -134,7 +135,11 @@ ip -6 route add default via %[7]s`, sandbox.LinkDevice, sandbox.AppMAC, mtu,
 func (l *lab) start(link Link, o labOptions) {
 	l.t.Helper()
 	var err error
-	l.router, err = New(Config{Link: link, Broker: l.broker, DataAPI: o.data, Limits: o.limits})
+	broker := o.broker
+	if broker == nil {
+		broker = l.broker
+	}
+	l.router, err = New(Config{Link: link, Broker: broker, DataAPI: o.data, Limits: o.limits})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -227,7 +232,7 @@ func (l *lab) ask(server, name string, kind dnsmessage.Type) dnsmessage.Message 
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(5 * time.Second))
-	if _, err := conn.Write(question(l.t, name, kind)); err != nil {
+	if _, err := conn.Write(queryFor(l.t, name, kind)); err != nil {
 		l.t.Fatal(err)
 	}
 	buf := make([]byte, 4096)

@@ -35,6 +35,7 @@ type Config struct {
 type Router struct {
 	link     Link
 	broker   sandbox.Broker
+	lookups  sandbox.Lookuper // nil when the Broker is none
 	log      *slog.Logger
 	now      func() time.Time
 	names    *names
@@ -74,7 +75,7 @@ func New(c Config) (*Router, error) {
 		c.Now = time.Now
 	}
 	limits := c.Limits.orDefault()
-	r := &Router{link: c.Link, broker: c.Broker, log: c.Log, now: c.Now}
+	r := &Router{link: c.Link, broker: c.Broker, lookups: lookuper(c.Broker), log: c.Log, now: c.Now}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	r.names = newNames(limits.Names, c.Now)
 	r.flows = &flows{limits: limits, names: r.names, all: map[*flow]struct{}{}}

@@ -47,15 +47,34 @@ func (r *Router) handleUDP(id flowID, pkt *stack.PacketBuffer) bool {
 	return true
 }
 
-// answerDatagram keeps no state: a flood of questions costs only time.
+// answerDatagram keeps no state, but for what is held: a flood of questions
+// costs only time.
 func (r *Router) answerDatagram(id flowID, pkt *stack.PacketBuffer) {
-	reply := r.resolve(pkt.Data().AsRange().ToSlice())
-	if reply == nil {
-		return
-	}
 	server := netip.AddrPortFrom(plain(id.LocalAddress), id.LocalPort)
 	app := netip.AddrPortFrom(plain(id.RemoteAddress), id.RemotePort)
-	r.endpoint.send(newDatagram(server, app, reply))
+	query := pkt.Data().AsRange().ToSlice()
+	if q, ok := r.upstream(query); ok {
+		r.count.queries.Add(1)
+		r.answerLater(q, server, app)
+		return
+	}
+	if reply := r.resolve(query); reply != nil {
+		r.endpoint.send(newDatagram(server, app, reply))
+	}
+}
+
+// answerLater holds a question on a goroutine of its own, which ends with the
+// router's context.
+func (r *Router) answerLater(q question, server, app netip.AddrPort) {
+	if _, held := r.flows.sizes(); held >= r.flows.limits.Held {
+		r.count.drop(refuseHeld) // before a goroutine is made for it
+		return
+	}
+	go func() {
+		if reply := r.ask(q, maxDNSDatagram); reply != nil {
+			r.endpoint.send(newDatagram(server, app, reply))
+		}
+	}()
 }
 
 // refuseDatagram says no at once. Port unreachable is a refusal for good, host
