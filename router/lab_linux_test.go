@@ -35,6 +35,7 @@ type labOptions struct {
 	plain  bool // no virtio header
 	mtu    int
 	limits Limits
+	idle   time.Duration  // of UDP
 	broker sandbox.Broker // nil: the lab's own
 	data   http.Handler
 }
@@ -139,7 +140,7 @@ func (l *lab) start(link Link, o labOptions) {
 	if broker == nil {
 		broker = l.broker
 	}
-	l.router, err = New(Config{Link: link, Broker: broker, DataAPI: o.data, Limits: o.limits})
+	l.router, err = New(Config{Link: link, Broker: broker, DataAPI: o.data, Limits: o.limits, udpIdle: o.idle})
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,8 @@ type Config struct {
 	Log     *slog.Logger   // nil: nothing is logged
 	Limits  Limits
 	Now     func() time.Time // nil: time.Now
+
+	udpIdle time.Duration // 0: udpIdle; tests have less patience
 }
 
 // Router is the network of one app run.
@@ -42,6 +45,7 @@ type Router struct {
 	flows    *flows
 	syns     *syns
 	pings    pings
+	udpIdle  time.Duration
 	data     *dataService // nil without a handler
 	stack    *stack.Stack
 	endpoint *endpoint
@@ -76,6 +80,7 @@ func New(c Config) (*Router, error) {
 	}
 	limits := c.Limits.orDefault()
 	r := &Router{link: c.Link, broker: c.Broker, lookups: lookuper(c.Broker), log: c.Log, now: c.Now}
+	r.udpIdle = cmp.Or(c.udpIdle, udpIdle)
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	r.names = newNames(limits.Names, c.Now)
 	r.flows = &flows{limits: limits, names: r.names, all: map[*flow]struct{}{}}

@@ -38,9 +38,6 @@ func (r *Router) handleUDP(id flowID, pkt *stack.PacketBuffer) bool {
 		r.refuseDatagram(quoteOf(pkt), refuseUnknown)
 	case to.service != theBroker:
 		r.refuseDatagram(quoteOf(pkt), refuseGateway)
-	case to.port == quicPort:
-		r.names.release(to.name)
-		r.refuseDatagram(quoteOf(pkt), refuseQUIC)
 	default:
 		r.holdDatagram(id, pkt, to)
 	}
@@ -113,14 +110,20 @@ func (r *Router) holdDatagram(id flowID, pkt *stack.PacketBuffer, to target) {
 func (r *Router) serveUDP(f *flow, app *gonet.UDPConn, quote []byte) {
 	defer r.flows.end(f)
 	defer app.Close()
-	out, err := r.broker.Dial(f.ctx, f.request())
+	want := f.request()
+	want.GrantedOnly = want.Port == quicPort // clients fall back to TCP, which is asked about
+	out, err := r.broker.Dial(f.ctx, want)
 	if err != nil {
+		why := reasonOf(err)
+		if want.GrantedOnly && why == refuseDenied {
+			why = refuseQUIC
+		}
 		if f.ctx.Err() == nil {
-			r.refuseDatagram(quote, reasonOf(err))
+			r.refuseDatagram(quote, why)
 		}
 		return
 	}
-	a := &association{app: app, out: out, count: &r.count}
+	a := &association{app: app, out: out, count: &r.count, quiet: r.udpIdle}
 	r.flows.opened(f, a.close)
 	if a.run() && f.ctx.Err() == nil {
 		r.refuseDatagram(quote, refuseDenied) // cut from outside: tell the app
@@ -132,6 +135,7 @@ type association struct {
 	app   *gonet.UDPConn
 	out   net.Conn
 	count *counters
+	quiet time.Duration // after which it ends
 	idle  *time.Timer
 }
 
@@ -146,7 +150,7 @@ func (a *association) close() {
 // it.
 func (a *association) run() (cut bool) {
 	defer a.out.Close()
-	a.idle = time.AfterFunc(udpIdle, a.close)
+	a.idle = time.AfterFunc(a.quiet, a.close)
 	defer a.idle.Stop()
 	done := make(chan struct{})
 	go func() {
@@ -174,7 +178,7 @@ func (a *association) relay(to, from net.Conn) error {
 		if err != nil && !passing(err) {
 			return err
 		}
-		a.idle.Reset(udpIdle)
+		a.idle.Reset(a.quiet)
 	}
 }
 
