@@ -62,7 +62,19 @@ func newLab(t testing.TB, o labOptions) *lab {
 		t.Fatal(err)
 	}
 	l.start(link, o)
+	l.settle()
 	return l
+}
+
+// settle waits until the kernel, which may take its time, has the card ready:
+// what is sent before is lost.
+func (l *lab) settle() {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		if l.ping(sandbox.Gateway6) && l.ping(sandbox.Gateway4) {
+			return
+		}
+	}
+	l.t.Fatal("the card does not carry")
 }
 
 // enter makes the namespaces on a thread that lives as long as the lab.
