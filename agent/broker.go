@@ -46,6 +46,9 @@ func (b *broker) Dial(ctx context.Context, want sandbox.Flow) (net.Conn, error) 
 	if err != nil {
 		return nil, err
 	}
+	if want.GrantedOnly && !b.allows(target) {
+		return nil, fmt.Errorf("%s: %w: no rule allows it, and it is not asked about", target, sandbox.ErrDenied)
+	}
 	var granted []grantedTarget
 	addrs := []netip.Addr{target.addr}
 	if !target.addr.IsValid() {
@@ -104,6 +107,12 @@ func (b *broker) dialJudged(ctx context.Context, route dial.Route, target netTar
 		return nil, fmt.Errorf("%w: %w", sandbox.ErrUnreachable, err)
 	}
 	return b.connect(ctx, route, target, []netip.Addr{addr}, append(granted, g))
+}
+
+// allows says whether a rule allows target, without asking or recording.
+func (b *broker) allows(target netTarget) bool {
+	d, found := b.engine.Lookup(consent.Request{App: b.app, Run: b.run, Kind: consent.NetConnect, Target: target.String()})
+	return found && d.Verdict == consent.Allow
 }
 
 // decide asks the engine and turns a no into the broker's error.

@@ -30,6 +30,13 @@ func (b *fakeBroker) set(dial func(context.Context, sandbox.Flow) (net.Conn, err
 	b.dial, b.asked = dial, nil
 }
 
+// forget what was asked: a soak asks much.
+func (b *fakeBroker) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked = nil
+}
+
 func (b *fakeBroker) flows() []sandbox.Flow {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -17,8 +17,8 @@ const (
 
 // answer is the whole resolver: it returns the message to send back, or nil
 // for what is no question. Types other than A, AAAA and PTR have no records
-// here: TXT, MX and SRV would need asking upstream, which would carry data out
-// before a verdict, and HTTPS/SVCB would bring encrypted client hellos.
+// here: dnslookup.go takes TXT, MX and SRV, which need asking upstream, and
+// HTTPS/SVCB would bring encrypted client hellos.
 func (t *names) answer(query []byte) ([]byte, reason) {
 	if len(query) < minDNS || len(query) > maxDNSQuery {
 		return nil, dropDNS

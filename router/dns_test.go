@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-func question(t testing.TB, name string, kind dnsmessage.Type) []byte {
+func queryFor(t testing.TB, name string, kind dnsmessage.Type) []byte {
 	t.Helper()
 	q, err := dnsmessage.NewName(name)
 	if err != nil {
@@ -60,7 +60,7 @@ func TestAnswerNames(t *testing.T) {
 		{".", dnsmessage.RCodeNameError},
 	} {
 		for _, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
-			m := answered(t, table, question(t, c.name, kind))
+			m := answered(t, table, queryFor(t, c.name, kind))
 			if m.RCode != c.want || (len(m.Answers) == 1) != (c.want == dnsmessage.RCodeSuccess) {
 				t.Errorf("%q %v: %v with %d answers, want %v", c.name, kind, m.RCode, len(m.Answers), c.want)
 			}
@@ -73,7 +73,7 @@ func TestAnswerNames(t *testing.T) {
 
 func TestLocalhostStaysInside(t *testing.T) {
 	table := newNames(1, time.Now)
-	m := answered(t, table, question(t, "app.localhost.", dnsmessage.TypeA))
+	m := answered(t, table, queryFor(t, "app.localhost.", dnsmessage.TypeA))
 	if a, ok := m.Answers[0].Body.(*dnsmessage.AResource); !ok || a.A != [4]byte{127, 0, 0, 1} {
 		t.Errorf("answer %v", m.Answers)
 	}
@@ -136,10 +136,10 @@ func TestSyntheticAddressesLeadToTheirName(t *testing.T) {
 // carries only addresses of ours.
 func FuzzDNS(f *testing.F) {
 	for _, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA, dnsmessage.TypePTR, dnsmessage.TypeTXT, 65} {
-		f.Add(question(f, "www.example.com.", kind))
-		f.Add(question(f, "1.0.18.198.in-addr.arpa.", kind))
+		f.Add(queryFor(f, "www.example.com.", kind))
+		f.Add(queryFor(f, "1.0.18.198.in-addr.arpa.", kind))
 	}
-	f.Add(append(question(f, "a.", dnsmessage.TypeA)[:12], 0xc0, 12, 0, 1, 0, 1)) // a pointer to itself
+	f.Add(append(queryFor(f, "a.", dnsmessage.TypeA)[:12], 0xc0, 12, 0, 1, 0, 1)) // a pointer to itself
 	table := newNames(64, time.Now)
 	f.Fuzz(func(t *testing.T, query []byte) {
 		reply, _ := table.answer(query)

@@ -21,7 +21,7 @@ func (r *Router) serveDNS(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		reply := r.resolve(query)
+		reply := r.resolveStream(query)
 		if reply == nil {
 			return
 		}
@@ -42,6 +42,15 @@ func readDNS(conn net.Conn, buf []byte) ([]byte, error) {
 	}
 	_, err := io.ReadFull(conn, buf[2:2+n])
 	return buf[2 : 2+n], err
+}
+
+// resolveStream may wait for a verdict.
+func (r *Router) resolveStream(query []byte) []byte {
+	if q, ok := r.upstream(query); ok {
+		r.count.queries.Add(1)
+		return r.ask(q, maxPacket)
+	}
+	return r.resolve(query)
 }
 
 // resolve answers one message and counts it.

@@ -26,7 +26,8 @@
 //   - IPv4 and IPv6 get the same answers.
 //
 // What it does not: it has no policy, resolves no name and opens no socket.
-// UDP port 443 (QUIC) is refused with ICMP so that clients fall back to TCP.
+// UDP port 443 (QUIC) is refused with ICMP so that clients fall back to TCP,
+// unless a rule allows it already; then the name inside is not looked at.
 //
 // Files: frame.go judges frames, intake.go and endpoint.go are the two sides of
 // gVisor's view of the link, names.go and dns.go make up addresses, tcp.go holds

@@ -173,6 +173,15 @@ func (a *answers) waiting() bool {
 
 func (a *answers) upgraded() bool { return a.state.Load() == answerUpgraded }
 
+// noMore ends the wait for an answer that will not come.
+func (a *answers) noMore() bool {
+	if !a.waiting() {
+		return false
+	}
+	a.state.Store(answerNone)
+	return true
+}
+
 // see looks at what came down, and says whether an answer has been told.
 func (a *answers) see(data []byte) bool {
 	if !a.waiting() {

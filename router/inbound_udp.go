@@ -31,7 +31,7 @@ func (r *Router) ServeInboundUDP(ctx context.Context, conn net.Conn, port uint16
 		return fmt.Errorf("UDP port %d of the app: %w", port, err)
 	}
 	defer app.Close()
-	a := &association{app: app, out: conn, count: &r.count, pace: r.pace}
+	a := &association{app: app, out: conn, count: &r.count, pace: r.pace, quiet: r.udpIdle}
 	r.flows.opened(f, a.close)
 	stop := context.AfterFunc(ctx, a.close)
 	defer stop()

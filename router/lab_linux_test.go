@@ -35,6 +35,8 @@ type labOptions struct {
 	plain  bool // no virtio header
 	mtu    int
 	limits Limits
+	idle   time.Duration  // of UDP
+	broker sandbox.Broker // nil: the lab's own
 	data   http.Handler
 }
 
@@ -60,7 +62,19 @@ func newLab(t testing.TB, o labOptions) *lab {
 		t.Fatal(err)
 	}
 	l.start(link, o)
+	l.settle()
 	return l
+}
+
+// settle waits until the kernel, which may take its time, has the card ready:
+// what is sent before is lost.
+func (l *lab) settle() {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		if l.ping(sandbox.Gateway6) && l.ping(sandbox.Gateway4) {
+			return
+		}
+	}
+	l.t.Fatal("the card does not carry")
 }
 
 // enter makes the namespaces on a thread that lives as long as the lab.
@@ -134,7 +148,11 @@ ip -6 route add default via %[7]s`, sandbox.LinkDevice, sandbox.AppMAC, mtu,
 func (l *lab) start(link Link, o labOptions) {
 	l.t.Helper()
 	var err error
-	l.router, err = New(Config{Link: link, Broker: l.broker, DataAPI: o.data, Limits: o.limits})
+	broker := o.broker
+	if broker == nil {
+		broker = l.broker
+	}
+	l.router, err = New(Config{Link: link, Broker: broker, DataAPI: o.data, Limits: o.limits, udpIdle: o.idle})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -227,7 +245,7 @@ func (l *lab) ask(server, name string, kind dnsmessage.Type) dnsmessage.Message 
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(5 * time.Second))
-	if _, err := conn.Write(question(l.t, name, kind)); err != nil {
+	if _, err := conn.Write(queryFor(l.t, name, kind)); err != nil {
 		l.t.Fatal(err)
 	}
 	buf := make([]byte, 4096)

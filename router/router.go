@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,18 +30,22 @@ type Config struct {
 	Log     *slog.Logger   // nil: nothing is logged
 	Limits  Limits
 	Now     func() time.Time // nil: time.Now
+
+	udpIdle time.Duration // 0: udpIdle; tests have less patience
 }
 
 // Router is the network of one app run.
 type Router struct {
 	link     Link
 	broker   sandbox.Broker
+	lookups  sandbox.Lookuper // nil when the Broker is none
 	log      *slog.Logger
 	now      func() time.Time
 	names    *names
 	flows    *flows
 	syns     *syns
 	pings    pings
+	udpIdle  time.Duration
 	data     *dataService // nil without a handler
 	stack    *stack.Stack
 	endpoint *endpoint
@@ -76,7 +81,10 @@ func New(c Config) (*Router, error) {
 		c.Now = time.Now
 	}
 	limits := c.Limits.orDefault()
-	r := &Router{broker: c.Broker, log: c.Log, now: c.Now, pace: newPacer(limits.Bandwidth), tap: &wiretap{Link: c.Link}}
+	r := &Router{
+		broker: c.Broker, lookups: lookuper(c.Broker), log: c.Log, now: c.Now,
+		pace: newPacer(limits.Bandwidth), tap: &wiretap{Link: c.Link}, udpIdle: cmp.Or(c.udpIdle, udpIdle),
+	}
 	r.link = r.tap.link()
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	r.names = newNames(limits.Names, c.Now)

@@ -95,14 +95,17 @@ func (s *splice) copyUp() {
 	}
 }
 
-func (s *splice) canStep() bool { return !s.answers.waiting() && s.app.readable() }
+// canStep says whether a step would do anything; what ends a flow comes first.
+func (s *splice) canStep() bool { return s.app.readable() && !s.mustWait() }
+
+func (s *splice) mustWait() bool { return s.answers.waiting() && !s.app.isReset() }
 
 // stepUp moves some bytes, past the guard while there is one.
 func (s *splice) stepUp(to *outlet, buf *lent) (int, error) {
 	if s.guard == nil {
 		return to.forward(s.app, buf)
 	}
-	if s.answers.waiting() {
+	if s.mustWait() {
 		return 0, errWait
 	}
 	data, err := s.app.receiveLent(buf)
@@ -137,6 +140,9 @@ func (s *splice) copyDown() {
 		}
 		if errors.Is(err, io.EOF) {
 			s.app.closeWrite()
+			if s.answers.noMore() {
+				s.wake()
+			}
 			s.watch()
 			return
 		}

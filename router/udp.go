@@ -40,24 +40,40 @@ func (r *Router) handleUDP(id flowID, pkt *stack.PacketBuffer) bool {
 		r.refuseDatagram(quoteOf(pkt), refuseUnknown)
 	case to.service != theBroker:
 		r.refuseDatagram(quoteOf(pkt), refuseGateway)
-	case to.port == quicPort:
-		r.names.release(to.name)
-		r.refuseDatagram(quoteOf(pkt), refuseQUIC)
 	default:
 		r.holdDatagram(id, pkt, to)
 	}
 	return true
 }
 
-// answerDatagram keeps no state: a flood of questions costs only time.
+// answerDatagram keeps no state, but for what is held: a flood of questions
+// costs only time.
 func (r *Router) answerDatagram(id flowID, pkt *stack.PacketBuffer) {
-	reply := r.resolve(pkt.Data().AsRange().ToSlice())
-	if reply == nil {
-		return
-	}
 	server := netip.AddrPortFrom(plain(id.LocalAddress), id.LocalPort)
 	app := netip.AddrPortFrom(plain(id.RemoteAddress), id.RemotePort)
-	r.endpoint.send(newDatagram(server, app, reply))
+	query := pkt.Data().AsRange().ToSlice()
+	if q, ok := r.upstream(query); ok {
+		r.count.queries.Add(1)
+		r.answerLater(q, server, app)
+		return
+	}
+	if reply := r.resolve(query); reply != nil {
+		r.endpoint.send(newDatagram(server, app, reply))
+	}
+}
+
+// answerLater holds a question on a goroutine of its own, which ends with the
+// router's context.
+func (r *Router) answerLater(q question, server, app netip.AddrPort) {
+	if _, held := r.flows.sizes(); held >= r.flows.limits.Held {
+		r.count.drop(refuseHeld) // before a goroutine is made for it
+		return
+	}
+	go func() {
+		if reply := r.ask(q, maxDNSDatagram); reply != nil {
+			r.endpoint.send(newDatagram(server, app, reply))
+		}
+	}()
 }
 
 // refuseDatagram says no at once. Port unreachable is a refusal for good, host
@@ -96,14 +112,20 @@ func (r *Router) holdDatagram(id flowID, pkt *stack.PacketBuffer, to target) {
 func (r *Router) serveUDP(f *flow, app *gonet.UDPConn, quote []byte) {
 	defer r.flows.end(f)
 	defer app.Close()
-	out, err := r.broker.Dial(f.ctx, f.request())
+	want := f.request()
+	want.GrantedOnly = want.Port == quicPort // clients fall back to TCP, which is asked about
+	out, err := r.broker.Dial(f.ctx, want)
 	if err != nil {
+		why := reasonOf(err)
+		if want.GrantedOnly && why == refuseDenied {
+			why = refuseQUIC
+		}
 		if f.ctx.Err() == nil {
-			r.refuseDatagram(quote, reasonOf(err))
+			r.refuseDatagram(quote, why)
 		}
 		return
 	}
-	a := &association{app: app, out: out, count: &r.count, pace: r.pace}
+	a := &association{app: app, out: out, count: &r.count, pace: r.pace, quiet: r.udpIdle}
 	r.flows.opened(f, a.close)
 	if a.run() && f.ctx.Err() == nil {
 		r.refuseDatagram(quote, refuseDenied) // cut from outside: tell the app
@@ -116,6 +138,7 @@ type association struct {
 	out   net.Conn
 	count *counters
 	pace  pacer
+	quiet time.Duration // after which it ends
 	idle  *time.Timer
 }
 
@@ -130,7 +153,7 @@ func (a *association) close() {
 // it.
 func (a *association) run() (cut bool) {
 	defer a.out.Close()
-	a.idle = time.AfterFunc(udpIdle, a.close)
+	a.idle = time.AfterFunc(a.quiet, a.close)
 	defer a.idle.Stop()
 	done := make(chan struct{})
 	go func() {
@@ -159,7 +182,7 @@ func (a *association) relay(to, from net.Conn, count *atomic.Uint64, pace *rate.
 		if err != nil && !passing(err) {
 			return err
 		}
-		a.idle.Reset(udpIdle)
+		a.idle.Reset(a.quiet)
 	}
 }
 

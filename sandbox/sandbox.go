@@ -242,6 +242,8 @@ type Flow struct {
 	Host    string `json:"host"`    // a name as CanonicalHost returns it, or an IP address
 	Port    uint16 `json:"port"`
 	Reason  string `json:"reason,omitempty"` // the app's words, if it could say any
+	// GrantedOnly: nobody is asked; without a rule that allows it is denied.
+	GrantedOnly bool `json:"grantedOnly,omitempty"`
 }
 
 // DataRequest is one question for the user's data.

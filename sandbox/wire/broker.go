@@ -117,6 +117,8 @@ func (s *BrokerServer) Handle(ctx context.Context, verb string, body json.RawMes
 		reply, err = s.open(ctx, body)
 	case verbFile:
 		err = s.file(ctx, body)
+	case verbLookup:
+		reply, err = s.lookup(ctx, body)
 	default:
 		return Reply{}, false, nil
 	}
