@@ -38,6 +38,9 @@ test: deps build kernels check-cross check-darwin unit ## everything that can ru
 unit:
 	@scripts/unit.sh $(PARALLEL)
 
+test-lsm: deps kernels ## the LSM programs and the host behind them, in QEMU
+	@go test -run 'LSM|WithoutBPF' ./linuxhost/bpf ./linuxhost
+
 bench-launch: build ## compare the start of a sandbox with bwrap, crun and runc (root; needs them installed)
 	@go run ./bench/launch
 
