@@ -20,7 +20,7 @@ func TestFarEnd(t *testing.T) {
 		{dial(syscall.EHOSTUNREACH), sandbox.ErrUnreachable},
 		{errors.New("anything else"), sandbox.ErrUnreachable},
 	} {
-		if got := farEnd(c.err); got != c.want {
+		if got := farEnd(c.err); !errors.Is(got, c.want) {
 			t.Errorf("%v is %v, want %v", c.err, got, c.want)
 		}
 	}

@@ -141,8 +141,8 @@ func copyCapture(w http.ResponseWriter, r *http.Request, l *live, from, to *os.F
 		failed <- err
 	}()
 	stop := context.AfterFunc(r.Context(), func() { from.Close() })
-	defer func() { stop(); from.Close(); <-failed }()
-	head := make([]byte, 24) //nolint:mnd // the file's header comes at once
+	defer func() { stop(); from.Close(); <-failed }() //nolint:errcheck // read above
+	head := make([]byte, 24)                          //nolint:mnd // the file's header comes at once
 	if _, err := io.ReadFull(from, head); err != nil {
 		err = <-failed
 		failed <- nil

@@ -31,7 +31,7 @@ func newDataService(handler http.Handler) *dataService {
 	}
 }
 
-func (d *dataService) run() { d.server.Serve(&d.queue) }
+func (d *dataService) run() { d.server.Serve(&d.queue) } //nolint:errcheck // it ends with close
 
 func (d *dataService) close() {
 	d.queue.Close()

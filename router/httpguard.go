@@ -2,6 +2,7 @@ package router
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -90,7 +91,7 @@ func (g *httpGuard) step(b []byte) (int, reason) {
 func (g *httpGuard) stepHead(b []byte) (int, reason) {
 	h, n, err := parseHead(b)
 	switch {
-	case err == errHeadPartial:
+	case errors.Is(err, errHeadPartial):
 		return 0, dropNone
 	case err != nil:
 		return 0, cutHTTP

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -91,7 +92,7 @@ func TestStreamLengthsAreBounded(t *testing.T) {
 	for _, n := range []uint32{maxFrame + 1, 1 << 30, 1<<32 - 1} {
 		pair := sockets(t, unix.SOCK_STREAM)
 		pair[1].Write(binary.BigEndian.AppendUint32(nil, n))
-		if _, err := StreamLink(pair[0]).ReadFrame(make([]byte, maxFrame+1)); err == nil || err == io.EOF {
+		if _, err := StreamLink(pair[0]).ReadFrame(make([]byte, maxFrame+1)); err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("a frame of %d bytes: %v", n, err)
 		}
 		pair[0].Close()
@@ -105,7 +106,7 @@ func TestLongDatagramIsSkipped(t *testing.T) {
 	defer pair[1].Close()
 	link := DatagramLink(pair[0])
 	pair[1].Write(make([]byte, 100))
-	if _, err := link.ReadFrame(make([]byte, 50)); err != errLongFrame {
+	if _, err := link.ReadFrame(make([]byte, 50)); !errors.Is(err, errLongFrame) {
 		t.Errorf("a datagram that does not fit: %v", err)
 	}
 }

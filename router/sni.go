@@ -2,6 +2,7 @@ package router
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/consentry/consentry/sandbox"
@@ -46,7 +47,7 @@ func (g *helloGuard) look(data []byte, end bool) (pass []byte, done bool, why re
 	g.held = append(g.held, data...)
 	name, err := helloName(g.held)
 	switch {
-	case err == errHelloPartial && !end && len(g.held) <= maxHello:
+	case errors.Is(err, errHelloPartial) && !end && len(g.held) <= maxHello:
 		return nil, false, dropNone
 	case err != nil && g.lenient:
 		return g.held, true, dropNone

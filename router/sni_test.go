@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -58,12 +59,12 @@ func TestHelloName(t *testing.T) {
 		{"empty record", []byte{22, 3, 1, 0, 0}, "", true},
 	} {
 		got, err := helloName(c.raw)
-		if got != c.want || (err != nil) != c.err || err == errHelloPartial {
+		if got != c.want || (err != nil) != c.err || errors.Is(err, errHelloPartial) {
 			t.Errorf("%s: %q, %v", c.name, got, err)
 		}
 	}
 	for n := range len(hello) {
-		if _, err := helloName(hello[:n]); err != errHelloPartial {
+		if _, err := helloName(hello[:n]); !errors.Is(err, errHelloPartial) {
 			t.Fatalf("%d of %d bytes: %v", n, len(hello), err)
 		}
 	}

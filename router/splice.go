@@ -183,7 +183,7 @@ func (s *splice) watch() {
 
 func closeWrite(conn net.Conn) {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
+		half.CloseWrite() //nolint:errcheck // the copy that reads sees a broken connection
 	}
 }
 
@@ -191,6 +191,6 @@ func closeWrite(conn net.Conn) {
 // that gave up from one that was done.
 func abortOut(conn net.Conn) {
 	if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
-		tcp.SetLinger(0)
+		tcp.SetLinger(0) //nolint:errcheck // then the far end sees an end
 	}
 }

@@ -145,7 +145,7 @@ type association struct {
 // close may be called from any goroutine, more than once.
 func (a *association) close() {
 	past := time.Unix(1, 0)
-	a.app.SetDeadline(past)
+	a.app.SetDeadline(past) //nolint:errcheck // it never fails
 	a.out.SetDeadline(past)
 }
 
@@ -158,17 +158,17 @@ func (a *association) run() (cut bool) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		a.relay(a.out, a.app, &a.count.bytesIn, a.pace.up)
+		a.relay(a.out, a.app, &a.count.bytesIn, a.pace.up) //nolint:errcheck // the app has no more to say
 		a.close()
 	}()
 	err := a.relay(a.app, a.out, &a.count.bytesOut, a.pace.down)
 	a.close()
 	<-done
 	var timeout net.Error
-	return err != nil && !(errors.As(err, &timeout) && timeout.Timeout())
+	return !(errors.As(err, &timeout) && timeout.Timeout())
 }
 
-// relay copies datagrams until from or to fails. A refusal by a port outside
+// relay copies datagrams until from or to fails, and says how. A refusal by a port outside
 // comes as an error of one read or write and is no end.
 func (a *association) relay(to, from net.Conn, count *atomic.Uint64, pace *rate.Limiter) error {
 	buf := make([]byte, maxDatagram)

@@ -52,7 +52,7 @@ func agent(netns, server string) error {
 		io.Copy(io.Discard, os.Stdin)
 		child.Process.Signal(os.Interrupt)
 	}()
-	if err := peer.Serve(context.Background()); err != nil && !errors.Is(err, io.EOF) {
+	if err := peer.Serve(context.Background()); !errors.Is(err, io.EOF) {
 		return err
 	}
 	return child.Wait()

@@ -125,13 +125,13 @@ func TestHealthIsShown(t *testing.T) {
 	w := newWorld(t)
 	w.detach("sick", []string{"--health-cmd", "echo looking; test -e /tmp/well", "--health-interval", "150ms", "--health-retries", "2"}, "sleep", "600")
 	status := func() string {
-		if h := w.inspect("sick").Run.Health; h != nil {
+		if h := w.inspect("sick").Health; h != nil {
 			return h.Status
 		}
 		return ""
 	}
 	w.until("it is unhealthy", func() bool { return status() == api.Unhealthy })
-	if h := w.inspect("sick").Run.Health; h.Last == nil || h.Last.Code != 1 || h.Last.Output != "looking\n" {
+	if h := w.inspect("sick").Health; h.Last == nil || h.Last.Code != 1 || h.Last.Output != "looking\n" {
 		t.Errorf("the last probe: %+v", h.Last)
 	}
 	if r := w.result("exec", "sick", "touch", "/tmp/well"); r.code != 0 {
