@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -300,7 +301,25 @@ type running struct {
 	w        *world
 	cmd      *exec.Cmd
 	began    time.Time
-	out, err bytes.Buffer
+	out, err text
+}
+
+// text is what a command has written so far; it may be read meanwhile.
+type text struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (t *text) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.Write(p)
+}
+
+func (t *text) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.String()
 }
 
 func (w *world) start(args ...string) *running {
