@@ -49,6 +49,20 @@ func (m *moduleStore) path(digest string) string {
 	return filepath.Join(m.dir, strings.TrimPrefix(digest, "sha256:")+".wasm")
 }
 
+// noticeable is the size of a module, in bytes, whose compiling a person notices.
+const noticeable = 2 << 20
+
+// slowToCompile says whether the start will take a while: a large module that
+// was not compiled before.
+func (m *moduleStore) slowToCompile(digest, cache string) bool {
+	info, err := os.Stat(m.path(digest))
+	if err != nil || info.Size() < noticeable {
+		return false
+	}
+	kept, err := os.ReadDir(cache)
+	return err == nil && len(kept) == 0
+}
+
 // add copies the module at source into the store and says what it is. Nothing
 // stays in the store when it is no module.
 func (m *moduleStore) add(source string) (app.App, error) {

@@ -35,7 +35,7 @@ func (a *Agent) prepare(ctx context.Context, req api.RunRequest, progress func(a
 	rec.State, rec.Created = api.Created, a.cfg.Now()
 	rec.Spec = sandbox.Spec{ID: rec.ID, Limits: req.Limits}
 	if format == formatModule {
-		err = a.prepareModule(rec)
+		err = a.prepareModule(rec, progress)
 	} else {
 		err = a.prepareImage(ctx, rec, progress)
 	}
@@ -54,7 +54,7 @@ func (a *Agent) prepare(ctx context.Context, req api.RunRequest, progress func(a
 }
 
 // prepareModule copies the module into the store: what was looked at is what runs.
-func (a *Agent) prepareModule(rec *record) error {
+func (a *Agent) prepareModule(rec *record, progress func(api.Progress)) error {
 	if len(rec.Request.Ports) > 0 {
 		return errNoCard
 	}
@@ -69,6 +69,9 @@ func (a *Agent) prepareModule(rec *record) error {
 	cache, err := a.modules.cacheOf(module.Digest)
 	if err != nil {
 		return err
+	}
+	if a.modules.slowToCompile(module.Digest, cache) {
+		progress(api.Progress{Phase: "compile", Item: module.Name})
 	}
 	rec.Spec.Module = &sandbox.Module{Path: a.modules.path(module.Digest), Digest: module.Digest, Cache: cache, Call: rec.Request.Call}
 	rec.Spec.Process.Args = append([]string{module.Name}, rec.Request.Args...)

@@ -59,22 +59,35 @@ func (r *run) abandon() {
 }
 
 func (r *run) compileModules(ctx context.Context, module []byte) error {
-	if err := wasi.Instantiate(r.base, r.engine, r.system); err != nil {
-		return fmt.Errorf("%s: %w", wasi.ModuleName, err)
-	}
-	if err := bridge.Instantiate(r.base, r.engine, r.bridge); err != nil {
-		return fmt.Errorf("%s: %w", bridge.ModuleName, err)
-	}
-	if r.plugin != nil {
-		if err := extism.Instantiate(r.base, r.engine, r.plugin); err != nil {
-			return fmt.Errorf("%s: %w", extism.ModuleName, err)
-		}
+	if err := r.offer(); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, CompileLimit, errors.New("it takes too long"))
 	defer cancel()
 	// Two workers at least: with one, wazero does not look at the context.
 	ctx = experimental.WithCompilationWorkers(ctx, max(2, runtime.GOMAXPROCS(0)))
 	return r.compileWithin(ctx, module)
+}
+
+// offer makes the host's modules that this one imports: each takes its time.
+func (r *run) offer() error {
+	modules := []struct {
+		name        string
+		instantiate func() error
+	}{
+		{wasi.ModuleName, func() error { return wasi.Instantiate(r.base, r.engine, r.system) }},
+		{bridge.ModuleName, func() error { return bridge.Instantiate(r.base, r.engine, r.bridge) }},
+		{extism.ModuleName, func() error { return extism.Instantiate(r.base, r.engine, r.plugin) }},
+	}
+	for _, m := range modules {
+		if !r.about.wants(m.name) {
+			continue
+		}
+		if err := m.instantiate(); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
+	return nil
 }
 
 // compileWithin returns when ctx ends even if one function takes for ever.

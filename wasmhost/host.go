@@ -78,7 +78,7 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Brok
 		return nil, fmt.Errorf("prepare %s: %w", spec.Name, err)
 	}
 	r := &run{
-		spec: spec, names: rewritten.Names, checks: rewritten.Checks, log: h.log.With("run", spec.ID),
+		spec: spec, about: about, names: rewritten.Names, checks: rewritten.Checks, log: h.log.With("run", spec.ID),
 		bridge: bridge.New(broker), done: make(chan struct{}),
 		memory: orDefault(spec.Limits.Memory, DefaultMemory),
 	}

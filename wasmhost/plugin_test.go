@@ -2,6 +2,7 @@ package wasmhost
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -154,5 +155,61 @@ func TestInvoke(t *testing.T) {
 		if exit := s.wait(10 * time.Second); exit.Code != c.code || s.out.String() != c.out {
 			t.Errorf("%v: exit %+v, output %q", c.args, exit, s.out)
 		}
+	}
+}
+
+// Each hop is asked about: a redirect does not walk out of a yes.
+func TestPluginRedirectAsks(t *testing.T) {
+	second := newSite(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Hop", "two") })
+	first := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://second.test:"+second.port+"/", http.StatusFound)
+	})
+	request := []byte(`{"method":"GET","url":"http://first.test:` + first.port + `/","headers":{}}`)
+	for _, c := range []struct {
+		verdict error
+		code    int
+		out     string
+		hits    int64
+	}{{sandbox.ErrDenied, 1, "", 0}, {nil, 0, `"x-hop":"two"`, 1}} {
+		broker := &testBroker{hosts: map[string]error{"first.test": nil, "second.test": c.verdict}}
+		exit, s := callPlugin(t, "http_headers", sandbox.ModuleCall{Function: "http_get", Input: request}, sandbox.Limits{}, broker)
+		if exit.Code != c.code || !strings.Contains(s.out.String(), c.out) {
+			t.Errorf("exit %+v, output %q, want %d and %q", exit, s.out, c.code, c.out)
+		}
+		if got := broker.askedHosts(); !slices.Equal(got, []string{"first.test", "second.test"}) {
+			t.Errorf("asked about %v", got)
+		}
+		if second.hits.Load() != c.hits {
+			t.Errorf("the second server was reached %d times, want %d", second.hits.Load(), c.hits)
+		}
+	}
+}
+
+// Offsets far outside of the shared memory end the call, and it has an end.
+func TestPluginMemoryIsBounded(t *testing.T) {
+	// _start: call f with the largest offset, and drop what it gives.
+	call := func(name, types, code string) []byte {
+		imports := "\x02\x01\x0fextism:host/env" + string(rune(len(name))) + name + "\x00\x01"
+		body := "\x00" + code + "\x0b"
+		return module("\x01\x02\x60\x00\x00"+types, imports, oneFunc, "\x07\x01\x06_start\x00\x01",
+			"\x0a\x01"+string(rune(len(body)))+body)
+	}
+	for name, raw := range map[string][]byte{
+		"load_u8":    call("load_u8", "\x60\x01\x7e\x01\x7f", "\x42\x7f\x10\x00\x1a"),
+		"load_u64":   call("load_u64", "\x60\x01\x7e\x01\x7e", "\x42\x7a\x10\x00\x1a"),
+		"store_u8":   call("store_u8", "\x60\x02\x7e\x7f\x00", "\x42\x7f\x41\x01\x10\x00"),
+		"store_u64":  call("store_u64", "\x60\x02\x7e\x7e\x00", "\x42\x7a\x42\x01\x10\x00"),
+		"output_set": call("output_set", "\x60\x02\x7e\x7e\x00", "\x42\x7f\x42\x7f\x10\x00"),
+	} {
+		s := begin(t, writeModule(t, raw), sandbox.Spec{}, &testBroker{})
+		if exit := s.wait(10 * time.Second); exit.Code != 1 || !strings.Contains(exit.Reason, "outside of the shared memory") {
+			t.Errorf("%s: exit %+v", name, exit)
+		}
+	}
+	// alloc: more than there is gives 0, which ends the loop.
+	raw := call("alloc", "\x60\x01\x7e\x01\x7e", "\x03\x40\x42\x80\x80\x80\x20\x10\x00\x50\x45\x0d\x00\x0b")
+	s := begin(t, writeModule(t, raw), sandbox.Spec{}, &testBroker{})
+	if exit := s.wait(20 * time.Second); exit.Code != 0 {
+		t.Errorf("alloc: exit %+v", exit)
 	}
 }

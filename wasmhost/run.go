@@ -29,6 +29,7 @@ const trapCode = 128 + 6
 //	             ^ end: cancels ctx (host calls) and sets the stop flag (guest code)
 type run struct {
 	spec   sandbox.Spec
+	about  Module
 	names  rewrite.Names
 	checks int
 	memory int64 // limit in bytes

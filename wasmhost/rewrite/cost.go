@@ -16,8 +16,10 @@ type function struct {
 	start  int      // of the code in body
 	calls  []uint32 // the functions that it names in calls, by their index
 	size   int      // instructions
-	loops  bool
-	bulk   bool // has bulk operations
+
+	indirect int // calls that may run up to maxFree instructions of any function
+	loops    bool
+	bulk     bool // has bulk operations
 
 	state  visit
 	cost   int  // instructions that a call may run without a charge
@@ -98,6 +100,7 @@ func (m *rewriter) scan(fn *function) error {
 			fn.calls = append(fn.calls, in.Index)
 		case in.Op == wasmbin.OpCallI, in.Op == wasmbin.OpReturnCallI:
 			fn.cycle = true // it may lead anywhere
+			fn.indirect++
 		case in.Op == wasmbin.OpGlobalGet, in.Op == wasmbin.OpGlobalSet:
 			if in.Index >= m.globals {
 				r.Fail("global %d does not exist", in.Index)

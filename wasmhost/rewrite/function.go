@@ -49,6 +49,7 @@ type frame struct {
 	added int // blocks that were added around it, and around those it is in
 	self  int // added blocks between its content and the label of its own branches
 	copy  bool
+	loop  bool // it is a loop, or lies in one: its code runs only after a charge
 }
 
 // loop is what has to be known at its header.
@@ -144,6 +145,8 @@ func (w *writer) weighLoops() {
 			if callee := w.m.callee(in.Index); callee != nil {
 				total += callee.free()
 			}
+		case wasmbin.OpCallI, wasmbin.OpReturnCallI:
+			total += maxFree
 		}
 		if in.Bulk || in.Op >= wasmbin.OpCall && in.Op <= wasmbin.OpReturnCallI {
 			w.harden(open)
@@ -193,7 +196,9 @@ func (w *writer) copyTo(at int) {
 
 // open opens a block; f.added counts from the block around it.
 func (w *writer) open(f frame) {
-	f.added += w.frames[len(w.frames)-1].added
+	around := w.frames[len(w.frames)-1]
+	f.added += around.added
+	f.loop = f.loop || around.loop
 	w.frames = append(w.frames, f)
 }
 
@@ -204,7 +209,7 @@ func (w *writer) loop(at int, block int64) {
 	w.loops = w.loops[1:]
 	w.copyTo(w.r.Pos())
 	if block >= 0 && (block >= int64(len(w.m.types)) || w.m.types[block].Params > 0) {
-		w.open(frame{})
+		w.open(frame{loop: true})
 		w.charge(l.cost)
 		return
 	}
@@ -213,8 +218,7 @@ func (w *writer) loop(at int, block int64) {
 	for range l.copies() - 1 {
 		w.copyBody()
 	}
-	w.open(frame{added: 2, self: 1})
-	w.ticked = true
+	w.open(frame{added: 2, self: 1, loop: true})
 }
 
 // copies is how often the body of a small loop is written: one charge for all
@@ -327,9 +331,10 @@ func (w *writer) call(at int, in wasmbin.Instr) {
 	if !indirect {
 		callee = w.m.callee(in.Index)
 	}
-	if w.fn.cycle && !w.ticked && (indirect || callee != nil) {
+	charged := w.ticked || w.frames[len(w.frames)-1].loop
+	if w.fn.cycle && !charged && (indirect || callee != nil) {
 		w.copyTo(at)
-		w.charge(w.fn.cost)
+		w.charge(w.fn.cost + w.fn.indirect*maxFree)
 	}
 	if !w.p.inLocal {
 		return

@@ -5,8 +5,10 @@ import (
 	"context"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
 
 	"github.com/consentry/consentry/internal/wasmgen"
 )
@@ -77,5 +79,43 @@ func TestRandomModules(t *testing.T) {
 	t.Logf("%d interruption points; %d calls ended without a trap", points, ended)
 	if points == 0 || ended < 100 {
 		t.Error("the random modules do too little")
+	}
+}
+
+// With and without a loop, a cycle through an indirect call is charged.
+func TestIndirectCycleStops(t *testing.T) {
+	raw := build(t, `
+#define EXPORT __attribute__((visibility("default")))
+typedef unsigned (*op)(unsigned);
+unsigned self(unsigned n);
+static volatile op table[] = {self, self};
+unsigned self(unsigned n) { return n ? table[n & 1](n - 1) + table[n & 1](n - 1) : 0; }
+EXPORT unsigned run(void) { return self(50); }
+EXPORT unsigned round(void) { unsigned x = 0; for (;;) { x += table[x & 1](3); asm volatile(""); } }
+`)
+	got, err := Rewrite(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"run", "round"} {
+		mod, err := engine(t).Instantiate(t.Context(), got.Module)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := mod.ExportedFunction(name).Call(context.Background())
+			ended <- err
+		}()
+		time.Sleep(30 * time.Millisecond)
+		mod.ExportedGlobal(got.Names.Stop).(api.MutableGlobal).Set(1)
+		select {
+		case err := <-ended:
+			if err == nil {
+				t.Errorf("%s ended by itself", name)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s did not stop", name)
+		}
 	}
 }
