@@ -45,6 +45,9 @@ func initMain() error {
 		return err
 	}
 	unix.Umask(0o022)
+	if err := defaultSignals(); err != nil {
+		return err
+	}
 	if err := dropBoundingSet(nil); err != nil { // of the main thread; what it has it keeps for now
 		return err
 	}
