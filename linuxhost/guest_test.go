@@ -60,16 +60,39 @@ func TestWithLSM(t *testing.T) {
 	})
 }
 
-// behindLSM: the wall stands, and a socket of the host in a shared folder is
-// seen and cannot be reached (probe 66).
+// behindLSM: the wall stands, and a socket that a program of the host makes in
+// a shared folder while the app runs cannot be reached (probe 66). One that was
+// there before is covered, with LSM or without.
 func behindLSM(t *testing.T) {
 	b := newBench(t)
 	folder := t.TempDir()
 	must(t, os.Chmod(folder, 0o777))
-	host, err := net.Listen("unix", filepath.Join(folder, "agent.sock"))
+	program, err := os.ReadFile("/proc/self/exe")
 	must(t, err)
-	defer host.Close()
-	must(t, os.Chmod(filepath.Join(folder, "agent.sock"), 0o777))
+	must(t, os.WriteFile(filepath.Join(b.image, "bin/connect"), program, 0o755))
+	spec := b.spec(sh("until test -S /share/agent.sock; do sleep 0.1; done; connect test-connect /share/agent.sock; echo ended $?")...)
+	spec.Mounts = []sandbox.Mount{{Source: folder, Target: "/share"}}
+	got := b.run(spec, func(app sandbox.Instance) {
+		p, err := app.Posture(t.Context())
+		must(t, err)
+		if !lsmStands(p) {
+			t.Errorf("LSM does not stand: %+v", p)
+		}
+		serveNobody(t, filepath.Join(folder, "agent.sock"))
+	})
+	if got.out != "dial unix /share/agent.sock: connect: permission denied\nended 1\n" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// serveNobody is a program of the host that no app may reach. The socket comes
+// into place when all may connect to it.
+func serveNobody(t *testing.T, path string) {
+	host, err := net.Listen("unix", path+".new")
+	must(t, err)
+	t.Cleanup(func() { host.Close() })
+	must(t, os.Chmod(path+".new", 0o777))
+	must(t, os.Rename(path+".new", path))
 	go func() {
 		for {
 			conn, err := host.Accept()
@@ -80,21 +103,6 @@ func behindLSM(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	program, err := os.ReadFile("/proc/self/exe")
-	must(t, err)
-	must(t, os.WriteFile(filepath.Join(b.image, "bin/connect"), program, 0o755))
-	spec := b.spec(sh("ls -d /share/agent.sock; connect test-connect /share/agent.sock; echo ended $?; sleep 2")...)
-	spec.Mounts = []sandbox.Mount{{Source: folder, Target: "/share"}}
-	got := b.run(spec, func(app sandbox.Instance) {
-		p, err := app.Posture(t.Context())
-		must(t, err)
-		if !lsmStands(p) {
-			t.Errorf("LSM does not stand: %+v", p)
-		}
-	})
-	if got.out != "/share/agent.sock\ndial unix /share/agent.sock: connect: permission denied\nended 1\n" {
-		t.Errorf("got %+v", got)
-	}
 }
 
 // connectRole connects to a unix socket from inside a sandbox.
