@@ -80,7 +80,7 @@ allow net.connect c.example:443 until 2020-01-01T00:00:00Z
 func TestExportAndImportAgain(t *testing.T) {
 	w := newTestAgent(t)
 	ctx := t.Context()
-	for _, id := range []app.ID{"sha256:bb", "pub:registry.example/a/registry.example/a"} {
+	for _, id := range []app.ID{"sha256:bb", "pub:registry.example/a#registry.example/a"} {
 		for _, target := range []string{"docs/my letters", `docs/"x"`, "docs/#"} {
 			if _, err := w.engine.Allow(ctx, consent.Rule{App: id, AppName: "my tool", Kind: consent.FileRead, Target: target}); err != nil {
 				t.Fatal(err)

@@ -32,7 +32,7 @@ type App struct {
 // the publisher was verified, the digest otherwise (promise P4).
 func (a App) ID() ID {
 	if a.Publisher != "" {
-		return ID("pub:" + a.Publisher + "/" + a.Name)
+		return ID("pub:" + a.Publisher + "#" + a.Name) // no publisher has a "#" in it
 	}
 	return ID(a.Digest)
 }

@@ -228,7 +228,7 @@ func appendID(b []byte, a app.App) []byte {
 	}
 	b = append(b, "pub:"...)
 	b = append(b, a.Publisher...)
-	b = append(b, '/')
+	b = append(b, '#')
 	return append(b, a.Name...)
 }
 
