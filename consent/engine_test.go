@@ -270,6 +270,9 @@ func TestTheMoreSpecificRuleWinsAndNoBeatsYes(t *testing.T) {
 		{"all but one", []Rule{rule("a", "tcp/*.example.com:443", Allow), rule("b", target, Deny)}, target, Deny, true},
 		{"none but one", []Rule{rule("a", "tcp/*.example.com:443", Deny), rule("b", target, Allow)}, target, Allow, true},
 		{"equal", []Rule{rule("a", target, Allow), rule("b", target, Deny)}, target, Deny, true},
+		{"one protocol beats any", []Rule{rule("a", target, Allow), rule("b", "any/api.example.com:443", Deny)}, target, Allow, true},
+		{"any, where the one is another", []Rule{rule("a", "udp/api.example.com:443", Allow), rule("b", "any/api.example.com:443", Deny)}, target, Deny, true},
+		{"one port beats a range", []Rule{rule("a", target, Allow), rule("b", "tcp/api.example.com:400-500", Deny)}, target, Allow, true},
 		{"network", []Rule{rule("a", "tcp/10.0.0.0/8:443", Allow)}, "tcp/10.1.2.3:443", Allow, true},
 		{"outside the network", []Rule{rule("a", "tcp/10.0.0.0/8:443", Allow)}, "tcp/11.1.2.3:443", Deny, false},
 	} {
