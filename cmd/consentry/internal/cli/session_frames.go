@@ -101,6 +101,9 @@ func (s *session) hasStarted(f frame) (int, bool, error) {
 		*s.Run = s.run
 	}
 	s.sayPages()
+	if s.ownsKeys() && s.Terminal && !s.asker.open {
+		_ = s.tty.raw() // from here on the app writes
+	}
 	if !s.Detach {
 		s.sendSize() // it may have changed during the pull
 		return 0, false, s.emit(event{Event: "started", Run: &s.run})

@@ -27,7 +27,7 @@ func (s *session) openInput() error {
 	if t, err := newTerminal(s.In); err == nil {
 		s.tty = t
 		if s.Terminal {
-			return t.raw()
+			return t.keysOnly()
 		}
 	}
 	return nil
@@ -209,10 +209,13 @@ func (s *session) giveBack() {
 		return
 	}
 	s.stopBeside()
-	if s.ownsKeys() && s.Terminal {
-		_ = s.tty.raw()
-	} else {
+	switch {
+	case !s.ownsKeys() || !s.Terminal:
 		s.tty.restore()
+	case s.started:
+		_ = s.tty.raw()
+	default:
+		_ = s.tty.keysOnly()
 	}
 	s.gate.release()
 }

@@ -38,6 +38,9 @@ func (t *terminal) raw() error {
 	return err
 }
 
+// keysOnly is raw: output is not changed by it here.
+func (t *terminal) keysOnly() error { return t.raw() }
+
 // asking gives keys one by one without echo.
 func (t *terminal) asking(bool) error { return t.raw() }
 

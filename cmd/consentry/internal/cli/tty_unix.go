@@ -44,16 +44,26 @@ func openTerminal() (*os.File, error) {
 	return f, nil
 }
 
-// raw hands every key over as it is: the app's own terminal interprets them.
+// raw hands every key and all output over as it is: the app's own terminal
+// interprets them.
 func (t *terminal) raw() error {
+	m := t.rawKeys()
+	m.Oflag &^= unix.OPOST
+	return t.set(ioctlSetMode, m)
+}
+
+// keysOnly is raw for keys. Until the app runs what is written is ours, and the
+// terminal goes on to make lines of it.
+func (t *terminal) keysOnly() error { return t.set(ioctlSetMode, t.rawKeys()) }
+
+func (t *terminal) rawKeys() unix.Termios {
 	m := t.saved
 	m.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
-	m.Oflag &^= unix.OPOST
 	m.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
 	m.Cflag &^= unix.CSIZE | unix.PARENB
 	m.Cflag |= unix.CS8
 	m.Cc[unix.VMIN], m.Cc[unix.VTIME] = 1, 0
-	return t.set(ioctlSetMode, m)
+	return m
 }
 
 // asking gives keys one by one without echo and throws away what was typed
