@@ -13,7 +13,9 @@ type slowDisk struct {
 	goOn    chan struct{}
 }
 
-func newSlowDisk() *slowDisk { return &slowDisk{reached: make(chan struct{}), goOn: make(chan struct{})} }
+func newSlowDisk() *slowDisk {
+	return &slowDisk{reached: make(chan struct{}), goOn: make(chan struct{})}
+}
 
 func (d *slowDisk) step(name string) {
 	if name == "saving" && d.armed.CompareAndSwap(true, false) {
