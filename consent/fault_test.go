@@ -3,6 +3,7 @@ package consent
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -115,4 +116,52 @@ func TestARuleSettlesWhatIsBeingAsked(t *testing.T) {
 	if len(e.shown)+len(e.byID)+len(e.byApp) != 0 {
 		t.Errorf("left over: %d shown, %d by id, %d by app", len(e.shown), len(e.byID), len(e.byApp))
 	}
+}
+
+// A rule allows, and yet what cannot be written down is not allowed.
+func TestNothingIsAllowedThatCannotBeWrittenDown(t *testing.T) {
+	e := openIn(t, t.TempDir(), time.Now)
+	if _, err := e.Allow(t.Context(), Rule{App: demo.ID(), AppName: "demo", Kind: NetConnect, Target: target, Verdict: Allow}); err != nil {
+		t.Fatal(err)
+	}
+	if d := silent(e, asking(target)); d.Verdict != Allow {
+		t.Fatalf("before: %+v", d)
+	}
+	e.store.worry(errors.New("no room"))
+	if d := silent(e, asking(target)); d.Verdict != Deny || d.Source != FromFault || !strings.Contains(d.Detail, "no room") {
+		t.Errorf("%+v", d)
+	}
+}
+
+// A no without a question stands in the ledger, with what decided.
+func TestARefusalHasItsLine(t *testing.T) {
+	e := openIn(t, t.TempDir(), time.Now)
+	rule, err := e.Allow(t.Context(), Rule{App: demo.ID(), AppName: "demo", Kind: NetConnect, Target: target, Verdict: Deny})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const open = "tcp/other.example.com:443"
+	for _, r := range []Request{asking(target), asking(open), {App: demo, Run: "run1", Kind: "device.camera", Target: "front"}} {
+		if d := silent(e, r); d.Verdict != Deny {
+			t.Fatalf("%+v", d)
+		}
+	}
+	want := map[string]Line{
+		target:  {Source: string(FromRule), Rule: rule.ID},
+		open:    {Source: string(FromNoInput)},
+		"front": {Source: string(FromFault)},
+	}
+	until(t, "three lines stand there", func() bool {
+		lines, err := e.Log(t.Context(), Query{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, l := range lines {
+			if w, there := want[l.Target]; there && l.Event == "deny" && l.Source == w.Source && l.Rule == w.Rule && l.Verdict == "deny" {
+				n++
+			}
+		}
+		return n == 3
+	})
 }
