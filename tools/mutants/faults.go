@@ -83,7 +83,7 @@ func (s *shelf) given`},
 	{"decide.go", `if d, said := e.echoed(r, now); said {`, `if d, said := e.echoed(r, now); said && false {`},
 	{"decide.go", `if ask.NoInput {`, `if false {`},
 	{"decide.go", `if d, flood := e.flood(r, now); flood {`, `if d, flood := e.flood(r, now); flood && false {`},
-	{"decide.go", `if !there { // taken back`, `if false { // taken back`},
+	{"decide.go", `if !there { // taken back`, `if !there && false { // taken back`},
 	{"decide.go", `Decision{Source: FromHold, Request: w.p.prompt.ID, Detail: detail}`, `Decision{Verdict: Allow, Source: FromHold, Request: w.p.prompt.ID, Detail: detail}`},
 	{"decide.go", `err := e.change(spent, nil,`, `err := e.change(none, nil,`},
 	// Answer.
