@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 )
 
 // TestARealSecretService runs itself again under a session bus of its own with
@@ -35,10 +36,11 @@ func TestARealSecretService(t *testing.T) {
 func withSecretService(t *testing.T) {
 	dir := t.TempDir()
 	place, err := storeIn(t, Session(), dir)
-	for range 50 { // the service comes up beside us
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); { // the service comes up beside us
 		if err == nil && place.name == sessionKeychain {
 			break
 		}
+		time.Sleep(50 * time.Millisecond)
 		dir = t.TempDir()
 		place, err = storeIn(t, Session(), dir)
 	}
