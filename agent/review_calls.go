@@ -39,6 +39,16 @@ func (a *Agent) answerReview(w http.ResponseWriter, r *http.Request) error {
 
 // install fetches an app and has its manifest reviewed; it starts nothing.
 func (a *Agent) install(w http.ResponseWriter, r *http.Request) error {
+	return a.admitted(w, r, true, func(s *stream, rec *record) error {
+		a.engine.RunEnded(rec.ID) // an answer for this run only has had its time
+		return s.json(api.FrameExit, sandbox.Exit{})
+	})
+}
+
+// admitted reads a request for a run, makes a stream of the call and, once the
+// request is admitted, does what is left; an error on the way is the stream's
+// last word.
+func (a *Agent) admitted(w http.ResponseWriter, r *http.Request, again bool, then func(*stream, *record) error) error {
 	var req api.RunRequest
 	if err := readBody(r, &req); err != nil {
 		return err
@@ -48,13 +58,14 @@ func (a *Agent) install(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer s.conn.Close()
-	rec, err := a.admit(req, s, true)
+	rec, err := a.admit(req, s, again)
+	if err == nil {
+		err = then(s, rec)
+	}
 	if err != nil {
 		s.fail(err)
-		return nil
 	}
-	a.engine.RunEnded(rec.ID) // an answer for this run only has had its time
-	return s.json(api.FrameExit, sandbox.Exit{})
+	return nil
 }
 
 // admit fetches what a request names and has it reviewed, as long as the client

@@ -111,30 +111,14 @@ func (a *Agent) noteStart(rec record) error {
 }
 
 func (a *Agent) createRun(w http.ResponseWriter, r *http.Request) error {
-	var req api.RunRequest
-	if err := readBody(r, &req); err != nil {
-		return err
-	}
-	s, err := upgrade(w, r)
-	if err != nil {
-		return err
-	}
-	defer s.conn.Close()
-	rec, err := a.admit(req, s, false)
-	if err != nil {
-		s.fail(err)
-		return nil
-	}
-	run, err := a.register(rec)
-	if err != nil {
-		a.engine.RunEnded(rec.ID) // what was answered for this run only
-		s.fail(err)
-		return nil
-	}
-	if err := a.bringUp(run, s, !req.Detach); err != nil {
-		s.fail(err)
-	}
-	return nil
+	return a.admitted(w, r, false, func(s *stream, rec *record) error {
+		run, err := a.register(rec)
+		if err != nil {
+			a.engine.RunEnded(rec.ID) // what was answered for this run only
+			return err
+		}
+		return a.bringUp(run, s, !rec.Request.Detach)
+	})
 }
 
 // bringUp starts a run and lets s follow it.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -77,14 +76,6 @@ func (r *Records) Save(rec Record) error {
 		err = atomicfile.Write(r.Path(rec.App), raw, 0o600)
 	}
 	if err != nil {
-		return fmt.Errorf("record of a review: %w", err)
-	}
-	return nil
-}
-
-// Forget removes the record of an app: its manifest is shown again.
-func (r *Records) Forget(id app.ID) error {
-	if err := os.Remove(r.Path(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("record of a review: %w", err)
 	}
 	return nil

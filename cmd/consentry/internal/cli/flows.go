@@ -18,8 +18,27 @@ import (
 // watchEvery is how often -w looks again.
 const watchEvery = time.Second
 
+// listing is how a list that changes is shown.
+type listing struct{ json, watch bool }
+
+func (l *listing) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&l.json, "json", false, "print JSON; with -w a line each time")
+	cmd.Flags().BoolVarP(&l.watch, "watch", "w", false, "show it again every second, until Ctrl-C")
+}
+
+// show prints what was found, once.
+func show[T any](c *cli, l listing, found []T, rows func([]T) [][]string) error {
+	switch {
+	case l.json && l.watch:
+		return printLine(c.Out, list(found))
+	case l.json:
+		return printJSON(c.Out, list(found))
+	}
+	return table(c.Out, rows(found))
+}
+
 func (c *cli) flowsCommand() *cobra.Command {
-	var json, watch bool
+	var how listing
 	cmd := &cobra.Command{
 		Use: "flows [RUN]", GroupID: groupApps,
 		Short: "Show the connections of running apps, open and waiting",
@@ -29,23 +48,16 @@ many bytes to and from the app, and those that wait for your answer.`,
 		Args:              need(0, 1, "the run", "consentry flows web"),
 		ValidArgsFunction: c.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.repeated(cmd.Context(), watch, func(ctx context.Context, cl *client.Client) error {
+			return c.repeated(cmd.Context(), how.watch, func(ctx context.Context, cl *client.Client) error {
 				found, err := cl.Flows(ctx, strings.Join(args, ""))
 				if err != nil {
 					return err
 				}
-				if json && watch {
-					return printLine(c.Out, list(found))
-				}
-				if json {
-					return printJSON(c.Out, list(found))
-				}
-				return table(c.Out, c.flowRows(found))
+				return show(c, how, found, c.flowRows)
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&json, "json", false, "print JSON; with -w a line each time")
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again every second, until Ctrl-C")
+	how.flags(cmd)
 	return cmd
 }
 

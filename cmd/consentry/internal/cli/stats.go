@@ -14,7 +14,7 @@ import (
 )
 
 func (c *cli) statsCommand() *cobra.Command {
-	var json, watch bool
+	var how listing
 	cmd := &cobra.Command{
 		Use: "stats [RUN]", GroupID: groupApps,
 		Short: "Show what running apps use, and what their networks refused",
@@ -25,23 +25,16 @@ dropped or refused.`,
 		Args:              need(0, 1, "the run", "consentry stats web"),
 		ValidArgsFunction: c.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.repeated(cmd.Context(), watch, func(ctx context.Context, cl *client.Client) error {
+			return c.repeated(cmd.Context(), how.watch, func(ctx context.Context, cl *client.Client) error {
 				found, err := cl.Stats(ctx, strings.Join(args, ""))
 				if err != nil {
 					return err
 				}
-				if json && watch {
-					return printLine(c.Out, list(found))
-				}
-				if json {
-					return printJSON(c.Out, list(found))
-				}
-				return table(c.Out, statsRows(found))
+				return show(c, how, found, statsRows)
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&json, "json", false, "print JSON; with -w a line each time")
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again every second, until Ctrl-C")
+	how.flags(cmd)
 	return cmd
 }
 
