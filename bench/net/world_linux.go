@@ -127,9 +127,12 @@ func (p *process) kill() {
 	p.stop()
 }
 
+// loadTime is many times what the longest load takes.
+const loadTime = 20 * time.Second
+
 // load runs one load in a peer's namespace and returns its figures.
 func (w *world) load(ctx context.Context, n *network, args ...string) ([]float64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, loadTime)
 	defer cancel()
 	self, err := os.Executable()
 	if err != nil {
