@@ -33,6 +33,7 @@ func (a *Agent) volumeCalls() map[string]func(http.ResponseWriter, *http.Request
 		"DELETE /v1/volumes/{name}":      a.removeVolume,
 		"GET /v1/volumes/{name}/backup":  a.backupVolume,
 		"PUT /v1/volumes/{name}/restore": a.restoreVolume,
+		"GET /v1/df":                     a.diskUse,
 	}
 }
 
