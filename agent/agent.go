@@ -15,6 +15,7 @@ import (
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/agent/dial"
+	"github.com/consentry/consentry/agent/volume"
 	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/data"
 	"github.com/consentry/consentry/oci"
@@ -51,11 +52,13 @@ type Agent struct {
 	keys    keyPlace
 	images  *oci.Store
 	modules *moduleStore
+	volumes *volume.Store
 	waivers *waivers
 	data    *data.Service
 	dialler *dial.Dialler
 	reviews *reviews
 
+	holds     holds      // images of runs that are being prepared
 	importing sync.Mutex // one import at a time, so that what was shown is what is done
 
 	ctx  context.Context // ends when the agent is told to end
@@ -72,6 +75,9 @@ type Agent struct {
 // Open loads what is kept and cleans up after a crash. The caller holds the
 // agent's lock.
 func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
+	if cfg.Data, err = realDir(cfg.Data); err != nil {
+		return nil, err
+	}
 	a := &Agent{
 		cfg: cfg, started: cfg.Now(), over: make(chan struct{}), closing: make(chan struct{}), runs: map[string]*run{},
 		dialler: dial.New(dial.Config{Proxies: cfg.Proxies}),
@@ -104,6 +110,9 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	if a.modules, err = openModules(filepath.Join(cfg.Data, "modules")); err != nil {
 		return nil, err
 	}
+	if a.volumes, err = volume.Open(filepath.Join(cfg.Data, volumesDir), cfg.Now); err != nil {
+		return nil, err
+	}
 	if a.data, err = data.OpenService(cfg.Data); err != nil {
 		return nil, err
 	}
@@ -116,6 +125,19 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
 	a.note(consent.Event{Event: "agent-start", Detail: cfg.Version})
 	return a, nil
+}
+
+// realDir makes a directory and returns its path without links: hosts mount
+// what is below it, and follow none.
+func realDir(dir string) (string, error) {
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return "", fmt.Errorf("data directory: %w", err)
+	}
+	return dir, nil
 }
 
 // note writes down what has happened already. With a store that cannot be
@@ -140,6 +162,9 @@ func (a *Agent) loadRuns() error {
 		if rec.Request.Remove {
 			if err := os.RemoveAll(a.runDir(rec.ID)); err != nil {
 				return fmt.Errorf("remove run %s: %w", rec.ID, err)
+			}
+			if err := a.dropVolumes(*rec); err != nil {
+				return err
 			}
 			continue
 		}
@@ -216,6 +241,9 @@ func (a *Agent) closeStores() error {
 	}
 	if a.images != nil {
 		errs = append(errs, a.images.Close())
+	}
+	if a.volumes != nil {
+		errs = append(errs, a.volumes.Close())
 	}
 	return errors.Join(errs...)
 }

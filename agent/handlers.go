@@ -9,8 +9,10 @@ import (
 	"strings"
 
 	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/agent/volume"
 	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/oci"
+	"github.com/consentry/consentry/oci/unpack"
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/wasmhost"
 )
@@ -75,6 +77,7 @@ func (a *Agent) calls() map[string]func(http.ResponseWriter, *http.Request) erro
 		"DELETE /v1/waivers":          a.unwaive,
 	}
 	maps.Copy(calls, a.networkCalls())
+	maps.Copy(calls, a.volumeCalls())
 	return calls
 }
 
@@ -102,7 +105,6 @@ func guardAPI(next http.Handler) http.Handler {
 				Hint: "use the consentry command that came with this agent, or restart the agent", Status: http.StatusPreconditionFailed,
 			}
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
 		next.ServeHTTP(w, r)
 		return nil
 	})
@@ -130,7 +132,7 @@ func ok(w http.ResponseWriter, v any) error {
 }
 
 func readBody(r *http.Request, into any) error {
-	dec := json.NewDecoder(r.Body)
+	dec := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxRequest))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
 		return invalid("body: %v", err)
@@ -150,6 +152,12 @@ var errorKinds = []struct {
 	{wasmhost.ErrNotWasm, "unsupported-format", statusBadRequest, "Consentry runs OCI (Docker) images and WebAssembly modules (.wasm)"},
 	{oci.ErrUnauthorized, "unauthorized", http.StatusUnauthorized, "log in with docker login REGISTRY, or check the spelling of the image"},
 	{oci.ErrNotFound, "not-found", statusNotFound, "see what is here with: consentry images"},
+	{oci.ErrInUse, "in-use", statusConflict, "see what needs it with: consentry ps -a"},
+	{volume.ErrNotFound, "not-found", statusNotFound, "see what is here with: consentry volume ls"},
+	{volume.ErrExists, "exists", statusConflict, "choose another name, or remove it with: consentry volume rm"},
+	{volume.ErrName, "invalid", statusBadRequest, ""},
+	{unpack.ErrHostile, "unsafe", statusBadRequest, "nothing of it was kept"},
+	{unpack.ErrNoSpace, "no-space", http.StatusInsufficientStorage, "make room: consentry df shows what takes it, consentry prune removes images that nothing needs"},
 	{oci.ErrCorrupt, "corrupt", http.StatusBadGateway, "fetch or build the image again; nothing of it was kept"},
 	{sandbox.ErrNotSupported, "not-supported", http.StatusNotImplemented, "see what this machine can do with: consentry doctor"},
 	{consent.ErrNoSuchRequest, "not-found", statusNotFound, "see what waits with: consentry requests"},

@@ -61,18 +61,6 @@ func (a *Agent) pruneImages(w http.ResponseWriter, _ *http.Request) error {
 	return ok(w, api.RemovedImages{Refs: refs, Bytes: freed})
 }
 
-// imageInUse tells whether a run needs an image: any run, or with force only
-// one that is alive.
-func (a *Agent) imageInUse(force bool) func(digest string) bool {
-	used := map[string]bool{}
-	for _, r := range a.list() {
-		if rec, l := r.snapshot(); l != nil || !force {
-			used[rec.Digest] = true
-		}
-	}
-	return func(digest string) bool { return used[digest] }
-}
-
 func (a *Agent) pullImage(w http.ResponseWriter, r *http.Request) error {
 	var req api.PullRequest
 	if err := readBody(r, &req); err != nil {

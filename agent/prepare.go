@@ -2,9 +2,7 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -40,10 +38,10 @@ func (a *Agent) prepare(ctx context.Context, req api.RunRequest, progress func(a
 		err = a.prepareImage(ctx, rec, progress)
 	}
 	if err != nil {
-		return nil, err
+		return rec, err
 	}
-	if rec.Spec.Mounts, err = a.mounts(req); err != nil {
-		return nil, err
+	if rec.Spec.Mounts, err = a.mounts(rec.Request); err != nil {
+		return rec, err
 	}
 	rec.Digest, rec.Command = rec.App.Digest, rec.Spec.Process.Args
 	rec.Spec.Process.Terminal, rec.Spec.Process.Size = req.Terminal, req.Size
@@ -84,7 +82,7 @@ func (a *Agent) prepareImage(ctx context.Context, rec *record, progress func(api
 	if err := checkImageRequest(req); err != nil {
 		return err
 	}
-	img, err := a.pull(ctx, api.PullRequest{Source: req.Source, Platform: req.Platform, Pull: req.Pull}, progress)
+	img, err := a.pullFor(ctx, rec.ID, api.PullRequest{Source: req.Source, Platform: req.Platform, Pull: req.Pull}, progress)
 	if err != nil {
 		return err
 	}
@@ -101,6 +99,11 @@ func (a *Agent) prepareImage(ctx context.Context, rec *record, progress func(api
 	rec.Spec.Stop.Signal = img.StopSignal()
 	rec.Spec.Image = &sandbox.Image{Lower: img.Layers}
 	rec.Check = healthCheck(req, img.Config.Healthcheck)
+	rec.Request.Volumes = imageVolumes(rec.ID, req, img.Volumes())
+	if req.PublishAll {
+		rec.Request.Ports = exposedPorts(req.Ports, img)
+		return checkPorts(rec.Request.Ports)
+	}
 	return nil
 }
 
@@ -307,16 +310,7 @@ func (a *Agent) volumeMount(volume api.VolumeMount) (sandbox.Mount, error) {
 	if err != nil {
 		return sandbox.Mount{}, err
 	}
-	source := filepath.Join(a.cfg.Data, "volumes", volume.Name)
-	err = os.MkdirAll(filepath.Dir(source), 0o700) // keeps the host's users out
-	if err == nil {
-		if err = os.Mkdir(source, 0o755); errors.Is(err, fs.ErrExist) {
-			err = nil
-		}
-	}
-	if err != nil {
-		return sandbox.Mount{}, fmt.Errorf("volume %s: %w", volume.Name, err)
-	}
+	source := filepath.Join(a.cfg.Data, volumesDir, volume.Name)
 	return sandbox.Mount{Source: source, Target: target, ReadOnly: volume.ReadOnly, Volume: true}, nil
 }
 

@@ -59,6 +59,9 @@ func (a *Agent) admitted(w http.ResponseWriter, r *http.Request, again bool, the
 	}
 	defer s.conn.Close()
 	rec, err := a.admit(req, s, again)
+	if rec != nil {
+		defer a.holds.release(rec.ID)
+	}
 	if err == nil {
 		err = then(s, rec)
 	}
@@ -69,22 +72,19 @@ func (a *Agent) admitted(w http.ResponseWriter, r *http.Request, again bool, the
 }
 
 // admit fetches what a request names and has it reviewed, as long as the client
-// is there.
+// is there. Of a record, also of one that comes with an error, the image is held.
 func (a *Agent) admit(req api.RunRequest, s *stream, again bool) (*record, error) {
 	ctx, done := s.whileConnected(a.ctx)
 	defer done()
 	rec, err := a.prepare(ctx, req, s.progress)
 	if err != nil {
-		return nil, err
+		return rec, err
 	}
 	if err := a.waive(ctx, rec); err != nil {
-		return nil, err
+		return rec, err
 	}
 	a.sayReplaced(s, rec)
-	if err := a.reviewed(ctx, rec, s, again); err != nil {
-		return nil, err
-	}
-	return rec, nil
+	return rec, a.reviewed(ctx, rec, s, again)
 }
 
 // sayReplaced tells who ran an app of this name before that this is another

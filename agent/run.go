@@ -136,7 +136,7 @@ func (r *run) recordEnd(exit sandbox.Exit) {
 		log.Error("ledger", "error", err)
 	}
 	if rec.Request.Remove {
-		if err := r.agent.forget(r); err != nil {
+		if err := r.agent.forget(r, true); err != nil {
 			log.Error("remove run", "run", rec.ID, "error", err)
 		}
 		return

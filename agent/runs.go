@@ -77,15 +77,20 @@ func makeUpper(img *sandbox.Image) error {
 	return errors.Join(os.Mkdir(img.Upper, 0o755), os.Mkdir(img.Work, 0o700))
 }
 
-// forget removes a run that has ended, and what it wrote.
-func (a *Agent) forget(r *run) error {
+// forget removes a run that has ended, and what it wrote; with volumes also
+// those that it had because of its image.
+func (a *Agent) forget(r *run, volumes bool) error {
 	a.mu.Lock()
 	delete(a.runs, r.rec.ID)
 	a.mu.Unlock()
 	if err := os.RemoveAll(r.dir); err != nil {
 		return fmt.Errorf("remove run %s: %w", r.rec.ID, err)
 	}
-	return nil
+	if !volumes {
+		return nil
+	}
+	rec, _ := r.snapshot()
+	return a.dropVolumes(rec)
 }
 
 // noteStart writes the start, and what the user gave with it, into the ledger.
@@ -117,6 +122,9 @@ func (a *Agent) createRun(w http.ResponseWriter, r *http.Request) error {
 			a.engine.RunEnded(rec.ID) // what was answered for this run only
 			return err
 		}
+		if err := a.makeVolumes(a.ctx, *rec); err != nil {
+			return errors.Join(err, a.forget(run, true))
+		}
 		return a.bringUp(run, s, !rec.Request.Detach)
 	})
 }
@@ -137,7 +145,7 @@ func (a *Agent) bringUp(r *run, s *stream, follow bool) error {
 	if err := r.start(a.ctx, gate); err != nil {
 		close(gate.open)
 		if rec, _ := r.snapshot(); rec.Request.Remove {
-			err = errors.Join(err, a.forget(r))
+			err = errors.Join(err, a.forget(r, true))
 		}
 		return err
 	}
@@ -259,7 +267,7 @@ func (a *Agent) removeRun(w http.ResponseWriter, r *http.Request) error {
 	}
 	run.stoppedByUser()
 	run.end("removed")
-	if err := a.forget(run); err != nil {
+	if err := a.forget(run, r.URL.Query().Get("volumes") != ""); err != nil {
 		return err
 	}
 	return ok(w, rec.Run)

@@ -85,13 +85,17 @@ func mountTree(m sandbox.Mount, stateDir string, idBase uint32, user sandbox.Use
 
 // volumeTree is a volume whose files keep the ids that apps know on disk, so
 // that the next app, with other ids on the host, finds them as its own. A new
-// one, which is empty, is given to the app's user.
+// one, which is empty and has no owner from the image, is given to the app's user.
 func volumeTree(path string, dir *os.File, attributes uint64, user sandbox.User, ids *os.File) (*os.File, error) {
 	empty, err := isEmpty(path)
 	if err != nil {
 		return nil, fmt.Errorf("volume %s: %w", path, err)
 	}
-	if empty {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+		return nil, fmt.Errorf("volume %s: %w", path, err)
+	}
+	if empty && st.Uid == 0 && st.Gid == 0 {
 		if err := unix.Fchownat(int(dir.Fd()), "", int(user.UID), int(user.GID), unix.AT_EMPTY_PATH); err != nil {
 			return nil, fmt.Errorf("owner of volume %s: %w", path, err)
 		}

@@ -143,12 +143,13 @@ func (img *Image) user(spec string) (_ account, err error) {
 // or says nothing that Linux knows.
 func (img *Image) StopSignal() sandbox.Signal { return parseSignal(img.Config.StopSignal) }
 
-// ExposedPorts are the TCP ports the image says it serves, in order.
-func (img *Image) ExposedPorts() []uint16 {
+// ExposedPorts are the ports of a protocol ("tcp" or "udp") that the image says
+// it serves, in order.
+func (img *Image) ExposedPorts(protocol string) []uint16 {
 	found := map[uint16]bool{}
 	for spec := range img.Config.ExposedPorts {
 		ports, proto, _ := strings.Cut(spec, "/")
-		if proto != "" && !strings.EqualFold(proto, "tcp") {
+		if !strings.EqualFold(cmp.Or(proto, "tcp"), protocol) {
 			continue
 		}
 		first, last, isRange := strings.Cut(ports, "-")

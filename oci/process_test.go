@@ -146,7 +146,7 @@ func TestSignalsPortsVolumes(t *testing.T) {
 		ExposedPorts: map[string]struct{}{"80/tcp": none, "443": none, "53/udp": none, "8000-8002/tcp": none, "0": none, "70000": none, "1-65535": none, "x": none},
 		Volumes:      map[string]struct{}{"/data": none, "relative": none, "/": none, "/../../up": none},
 	}}
-	if got, want := img.ExposedPorts(), []uint16{80, 443, 8000, 8001, 8002}; !slices.Equal(got, want) {
+	if got, want := img.ExposedPorts("tcp"), []uint16{80, 443, 8000, 8001, 8002}; !slices.Equal(got, want) {
 		t.Errorf("ports %v, want %v", got, want)
 	}
 	if got, want := img.Volumes(), []string{"/data", "/relative", "/up"}; !slices.Equal(got, want) {

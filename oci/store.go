@@ -54,6 +54,9 @@ func OpenStore(dir string, log *slog.Logger) (_ *Store, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open image store: %w", err)
 	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil { // layers are mounted, and hosts follow no link
+		return nil, fmt.Errorf("open image store: %w", err)
+	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open image store: %w", err)

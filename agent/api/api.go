@@ -125,6 +125,9 @@ type RunRequest struct {
 	Platform string        `json:"platform,omitempty"` // "linux/arm64"; "" is this machine's
 	// Ephemeral keeps what the app writes in memory, below its memory limit.
 	Ephemeral bool `json:"ephemeral,omitempty"`
+	// PublishAll publishes every port that the image says it serves on a free
+	// port of this computer.
+	PublishAll bool `json:"publishAll,omitempty"`
 	// Bandwidth is in bytes a second each way; 0 is no limit.
 	Bandwidth int64 `json:"bandwidth,omitempty"`
 	// Call is the function of a wasm module that runs; nil is _start.
@@ -136,6 +139,8 @@ type VolumeMount struct {
 	Name     string `json:"name"`
 	Target   string `json:"target"`
 	ReadOnly bool   `json:"readOnly,omitempty"`
+	// OfImage: the image asks for it. The agent sets it.
+	OfImage bool `json:"ofImage,omitempty"`
 }
 
 // Share gives a folder of the host.

@@ -33,9 +33,10 @@ func (c *Client) Inspect(ctx context.Context, ref string) (d api.RunDetail, err 
 	return d, err
 }
 
-// Remove removes a run that has ended; force ends it first.
-func (c *Client) Remove(ctx context.Context, ref string, force bool) error {
-	return c.call(ctx, "DELETE", runPath(ref, "")+query("force", flag(force)), nil, nil)
+// Remove removes a run that has ended; force ends it first, volumes removes
+// those that it had because of its image.
+func (c *Client) Remove(ctx context.Context, ref string, force, volumes bool) error {
+	return c.call(ctx, "DELETE", runPath(ref, "")+query("force", flag(force), "volumes", flag(volumes)), nil, nil)
 }
 
 // Stop asks an app to end and waits for it. A negative grace is the app's own.

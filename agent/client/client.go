@@ -63,13 +63,9 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 
 // send returns a 2xx or 101 answer, or the error the agent gave.
 func (c *Client) send(ctx context.Context, method, path string, in any, upgrade string) (*http.Response, error) {
-	var body io.Reader
-	if in != nil {
-		raw, err := json.Marshal(in)
-		if err != nil {
-			return nil, err
-		}
-		body = bytes.NewReader(raw)
+	body, kind, err := bodyOf(in)
+	if err != nil {
+		return nil, err
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+api.Host+path, body)
 	if err != nil {
@@ -77,7 +73,7 @@ func (c *Client) send(ctx context.Context, method, path string, in any, upgrade 
 	}
 	req.Header.Set(api.VersionHeader, api.APIVersion)
 	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", kind)
 	}
 	if upgrade != "" {
 		req.Header.Set("Connection", "Upgrade")
@@ -93,6 +89,32 @@ func (c *Client) send(ctx context.Context, method, path string, in any, upgrade 
 	}
 	defer resp.Body.Close() //nolint:errcheck // an error is on its way already
 	return nil, faultOf(resp)
+}
+
+// bodyOf is the body of a request: a stream as it is, anything else as JSON.
+func bodyOf(in any) (body io.Reader, kind string, err error) {
+	switch in := in.(type) {
+	case nil:
+		return nil, "", nil
+	case io.Reader:
+		return in, api.TarType, nil
+	}
+	raw, err := json.Marshal(in)
+	return bytes.NewReader(raw), "application/json", err
+}
+
+// copyTo copies the stream that a call answers with. A break in the middle is
+// an error.
+func (c *Client) copyTo(ctx context.Context, w io.Writer, method, path string) error {
+	resp, err := c.send(ctx, method, path, nil, "")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close() //nolint:errcheck // read to its end or given up
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		return c.transportError(ctx, fmt.Errorf("answer of the agent: %w", err))
+	}
+	return nil
 }
 
 func (c *Client) transportError(ctx context.Context, err error) error {

@@ -176,5 +176,5 @@ func (v *View) Open(n Node) (*os.File, error) {
 	if !n.Info.Mode().IsRegular() {
 		return nil, fmt.Errorf("open %s: no regular file", n.Path)
 	}
-	return v.roots[n.layer].Open(n.Path)
+	return openRegular(v.roots[n.layer], n.Path)
 }

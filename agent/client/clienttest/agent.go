@@ -140,6 +140,10 @@ func (a *Agent) handler() http.Handler {
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { reply(w, r, f) })
 	}
+	for pattern, f := range a.volumeCalls() {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { reply(w, r, f) })
+	}
+	mux.HandleFunc("GET /v1/volumes/{name}/backup", a.backupVolume)
 	mux.HandleFunc("GET /v1/runs/{ref}/logs", a.logs)
 	mux.HandleFunc("GET /v1/log", a.ledger)
 	mux.HandleFunc("GET /v1/log/export", a.export)

@@ -28,7 +28,7 @@ type runFlags struct {
 	health                                                                       healthFlags
 	refused                                                                      refusedFlags
 	module                                                                       moduleFlags
-	ephemeral                                                                    bool
+	ephemeral, publishAll                                                        bool
 	detach, interactive, terminal, remove, noInput, json, quiet, entrySet, learn bool
 	bandwidth                                                                    string
 }
@@ -60,6 +60,7 @@ and consentry deny. The exit code is the app's; 125 is an error of ours.`,
 	flags := cmd.Flags()
 	flags.SetInterspersed(false)
 	flags.StringArrayVarP(&f.ports, "publish", "p", nil, "serve a port of the app at http://localhost: `[HOST:]APP[/http|raw|udp]`")
+	flags.BoolVarP(&f.publishAll, "publish-all", "P", false, "serve every port that the image exposes, on free ports")
 	flags.StringArrayVar(&f.csp, "csp", nil, "Content-Security-Policy of the app's pages: `[PORT=]on|off|report`")
 	flags.StringArrayVarP(&f.env, "env", "e", nil, "set a variable: `K=V`, or K to pass yours on")
 	flags.StringArrayVar(&f.envFiles, "env-file", nil, "read variables from a `FILE`")
@@ -167,7 +168,7 @@ func (f *runFlags) request(args []string, cwd string, lookup func(string) (strin
 	r = api.RunRequest{
 		Args: rest, Name: f.name, Detach: f.detach, Stdin: f.interactive, Terminal: f.terminal,
 		Remove: f.remove, User: f.user, WorkDir: f.workDir, Hold: f.hold, NoInput: f.noInput,
-		Pull: f.pull, Platform: f.platform, Waive: f.waive, Presets: f.presets, Learn: f.learn, Ephemeral: f.ephemeral,
+		Pull: f.pull, Platform: f.platform, Waive: f.waive, Presets: f.presets, Learn: f.learn, Ephemeral: f.ephemeral, PublishAll: f.publishAll,
 	}
 	r.Limits.CPUs, r.Limits.PIDs = f.cpus, f.pids
 	if f.entrySet {

@@ -103,7 +103,7 @@ func (c *cli) killCommand() *cobra.Command {
 }
 
 func (c *cli) rmCommand() *cobra.Command {
-	var force bool
+	var force, volumes bool
 	cmd := &cobra.Command{
 		Use: "rm RUN…", GroupID: groupApps,
 		Short:             "Remove runs that have ended",
@@ -112,11 +112,12 @@ func (c *cli) rmCommand() *cobra.Command {
 		ValidArgsFunction: c.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.each(cmd.Context(), args, func(ctx context.Context, cl *client.Client, ref string) error {
-				return cl.Remove(ctx, ref, force)
+				return cl.Remove(ctx, ref, force, volumes)
 			})
 		},
 	}
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "end it first if it is running")
+	cmd.Flags().BoolVarP(&volumes, "volumes", "v", false, "also the volumes that it had because of its image")
 	return cmd
 }
 

@@ -1,0 +1,117 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+
+	"github.com/consentry/consentry/agent/api"
+)
+
+// diskUse answers with what the data directory holds.
+func (a *Agent) diskUse(w http.ResponseWriter, r *http.Request) error {
+	list := []api.DiskUse{}
+	for _, count := range []func(context.Context) (api.DiskUse, error){a.imagesUse, a.modulesUse, a.runsUse, a.volumesUse} {
+		use, err := count(r.Context())
+		if err != nil {
+			return err
+		}
+		list = append(list, use)
+	}
+	return ok(w, list)
+}
+
+func (a *Agent) imagesUse(context.Context) (api.DiskUse, error) {
+	u, err := a.images.Usage(a.imageInUse(false))
+	return api.DiskUse{
+		What: "images", Count: u.Images, Active: u.Active, Bytes: u.Bytes, Reclaimable: u.Reclaimable,
+		Shared: u.DuplicatesSpared, Remedy: "consentry prune",
+	}, err
+}
+
+func (a *Agent) modulesUse(ctx context.Context) (api.DiskUse, error) {
+	use := api.DiskUse{What: "modules"}
+	entries, err := os.ReadDir(a.modules.dir)
+	for _, e := range entries {
+		if !e.IsDir() {
+			use.Count++
+		}
+	}
+	bytes, sizeErr := treeSize(ctx, a.modules.dir)
+	use.Active, use.Bytes = use.Count, bytes
+	return use, errors.Join(err, sizeErr)
+}
+
+func (a *Agent) runsUse(ctx context.Context) (api.DiskUse, error) {
+	use := api.DiskUse{What: "runs", Remedy: "consentry rm RUN"}
+	for _, r := range a.list() {
+		_, l := r.snapshot()
+		bytes, err := treeSize(ctx, r.dir)
+		if err != nil {
+			return use, err
+		}
+		use.Count++
+		use.Bytes += bytes
+		if l != nil {
+			use.Active++
+		} else {
+			use.Reclaimable += bytes
+		}
+	}
+	return use, nil
+}
+
+func (a *Agent) volumesUse(ctx context.Context) (api.DiskUse, error) {
+	use := api.DiskUse{What: "volumes", Remedy: "consentry volume prune --all"}
+	all, err := a.volumes.List()
+	users := a.volumeUsers()
+	for _, v := range all {
+		u, err := a.volumes.Usage(ctx, v.Name)
+		if err != nil {
+			continue // removed meanwhile
+		}
+		use.Count++
+		use.Bytes += u.Bytes
+		if len(users[v.Name]) > 0 {
+			use.Active++
+		} else {
+			use.Reclaimable += u.Bytes
+		}
+	}
+	return use, err
+}
+
+// treeSize adds up the files below a directory that apps may fill: links are
+// not followed, and what is removed meanwhile is left out.
+func treeSize(ctx context.Context, dir string) (bytes int64, err error) {
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer root.Close()
+	err = fs.WalkDir(root.FS(), ".", func(_ string, d fs.DirEntry, err error) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil || d.IsDir() {
+			return ignoreGone(err)
+		}
+		if info, err := d.Info(); err == nil {
+			bytes += info.Size()
+		}
+		return nil
+	})
+	return bytes, err
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
