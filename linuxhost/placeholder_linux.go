@@ -19,10 +19,23 @@ type placeholder struct {
 	wire *os.File // of /dev/fuse
 }
 
+// CanAsk says whether apps here may ask for folders while they run.
+func (h *Host) CanAsk() error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("%w: folders that are asked for: the agent must run as root", sandbox.ErrNotSupported)
+	}
+	if !exists(fuseDevice) {
+		return fmt.Errorf("%w: folders that are asked for: no %s (modprobe fuse)", sandbox.ErrNotSupported, fuseDevice)
+	}
+	return nil
+}
+
+const fuseDevice = "/dev/fuse"
+
 // newPlaceholder makes one, detached. Only the sandbox's own processes can
 // reach it: no path outside leads there.
 func newPlaceholder() (*placeholder, error) {
-	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR|unix.O_CLOEXEC, 0)
+	dev, err := os.OpenFile(fuseDevice, os.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%w: folders that are asked for need FUSE (modprobe fuse): %w", sandbox.ErrNotSupported, err)
 	}

@@ -48,3 +48,9 @@ type FolderGiver interface {
 	// TakeFolder takes away what lies at target, given at the start or later.
 	TakeFolder(ctx context.Context, target string) (Taken, error)
 }
+
+// Asker is a Host whose apps may ask for folders.
+type Asker interface {
+	// CanAsk names what is missing; nil means that Spec.Asks may be used.
+	CanAsk() error
+}

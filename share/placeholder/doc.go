@@ -23,3 +23,13 @@
 // case is left: such a call, as the first touch of all, on a name that exists,
 // ends with ESTALE in place of EEXIST.
 package placeholder
+
+import "context"
+
+// Ask asks whether the folder may be given, and returns once it is there: nil,
+// or sandbox.ErrNothing if it holds nothing of that name. name is the app's
+// word, one part of a path; "." is the folder itself.
+type Ask func(ctx context.Context, name string) error
+
+// Owner is who the empty folder belongs to, by its numbers outside.
+type Owner struct{ UID, GID uint32 }

@@ -15,14 +15,6 @@ import (
 	"github.com/consentry/consentry/sandbox"
 )
 
-// Ask asks whether the folder may be given, and returns once it is there: nil,
-// or sandbox.ErrNothing if it holds nothing of that name. name is the app's
-// word, one part of a path; "." is the folder itself.
-type Ask func(ctx context.Context, name string) error
-
-// Owner is who the empty folder belongs to, by its numbers outside.
-type Owner struct{ UID, GID uint32 }
-
 const (
 	rootInode = 1
 	itself    = "."
