@@ -33,6 +33,7 @@ type broker struct {
 	run     string
 	ask     consent.Ask
 	flows   *flows
+	folders *folders
 	now     func() time.Time
 }
 
@@ -183,9 +184,9 @@ func (b *broker) Open(ctx context.Context, req sandbox.DataRequest) (sandbox.Dat
 	return reply, nil
 }
 
-// File refuses: shares are given at the start of a run.
-func (b *broker) File(_ context.Context, req sandbox.FileRequest) error {
-	return fmt.Errorf("share %q: %w: folders are given with --share when the app is started", req.Share, sandbox.ErrDenied)
+// File gives a folder that the app wants to look into, after a yes.
+func (b *broker) File(ctx context.Context, req sandbox.FileRequest) error {
+	return b.folders.touch(ctx, b, req)
 }
 
 // grantedTarget is a yes and what it was for.

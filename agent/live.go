@@ -23,6 +23,7 @@ type live struct {
 	output   *output
 	files    stdFiles
 	flows    *flows
+	folders  *folders
 	worker   *worker.Client // the router of an image
 	instance sandbox.Instance
 	broker   *broker
@@ -34,7 +35,8 @@ type live struct {
 	exit    sandbox.Exit  // once done
 	health  health
 
-	savePorts func() // writes the ports into the run's record
+	savePorts func()              // writes the ports into the run's record
+	paused    func(reason string) // says in the run's record that it was paused, and why
 
 	mu     sync.Mutex
 	reason string // why we ended it
@@ -58,6 +60,9 @@ func (l *live) raise(ctx context.Context, dir string, to sink) error {
 	if err := l.agent.givePresets(ctx, l.rec); err != nil {
 		return err
 	}
+	if err := l.agent.giveShares(ctx, l.rec); err != nil {
+		return err
+	}
 	if err := l.agent.noteStart(l.rec); err != nil {
 		return err
 	}
@@ -79,7 +84,10 @@ func (l *live) startSandbox(ctx context.Context) (err error) {
 		engine: l.agent.engine, data: l.agent.data, dialler: l.agent.dialler, app: l.rec.App, run: l.rec.ID, flows: l.flows, now: l.agent.cfg.Now,
 		ask: consent.Ask{Hold: l.rec.Request.Hold, NoInput: l.rec.Request.NoInput, Learn: l.rec.Request.Learn},
 	}
+	l.folders = l.newFolders(b)
+	b.folders = l.folders
 	spec := l.rec.Spec
+	spec.Mounts = l.folders.partsAtStart(spec.Mounts)
 	if spec.Image != nil {
 		if err := makeBlocking(l.files.app); err != nil {
 			return fmt.Errorf("standard files: %w", err)
@@ -92,6 +100,9 @@ func (l *live) startSandbox(ctx context.Context) (err error) {
 	if l.instance, err = l.agent.hostOf(l.rec.Format).Start(ctx, spec, b); err != nil {
 		return err
 	}
+	if err := l.offerFolders(ctx); err != nil {
+		return errors.Join(err, l.instance.Stop(ctx))
+	}
 	if check := l.rec.Check; check != nil {
 		l.helpers.Go(func() { l.watchHealth(*check) })
 	}
@@ -102,6 +113,9 @@ func (l *live) startSandbox(ctx context.Context) (err error) {
 	}
 	// Not with the ports: cutting flows waits for nobody.
 	l.helpers.Go(func() { watchRules(l.ctx, l.agent.engine, l.flows.recheck) })
+	if l.folders.giver != nil && len(l.folders.places) > 0 {
+		l.helpers.Go(func() { watchRules(l.ctx, l.agent.engine, l.folders.recheck) })
+	}
 	l.broker = b
 	return nil
 }

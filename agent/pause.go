@@ -36,7 +36,7 @@ func (a *Agent) hold(w http.ResponseWriter, r *http.Request, ev event, act func(
 	if err := act(pauser, r.Context()); err != nil {
 		return err
 	}
-	if err := run.move(ev, nil); err != nil {
+	if err := run.move(ev, func(rec *record) { rec.Notice = "" }); err != nil {
 		return err
 	}
 	return ok(w, run.summary(a))

@@ -43,6 +43,13 @@ func (a *Agent) prepare(ctx context.Context, req api.RunRequest, progress func(a
 	if rec.Spec.Mounts, err = a.mounts(rec.Request); err != nil {
 		return rec, err
 	}
+	if rec.Places, err = a.places(rec); err != nil {
+		return nil, err
+	}
+	if err := checkNames(append(givenAtStart(rec.Spec), rec.Places...)); err != nil {
+		return nil, err
+	}
+	rec.Spec.Asks = asksOf(rec.Places)
 	rec.Digest, rec.Command = rec.App.Digest, rec.Spec.Process.Args
 	rec.Spec.Process.Terminal, rec.Spec.Process.Size = req.Terminal, req.Size
 	if req.Terminal {
@@ -226,6 +233,9 @@ func invalid(format string, args ...any) error {
 func (a *Agent) mounts(req api.RunRequest) ([]sandbox.Mount, error) {
 	byTarget := map[string]sandbox.Mount{}
 	for _, share := range req.Shares {
+		if share.Ask {
+			continue // see places
+		}
 		m, err := a.shareMount(share)
 		if err == nil {
 			err = addMount(byTarget, m)
@@ -281,7 +291,7 @@ func (a *Agent) shareMount(share api.Share) (sandbox.Mount, error) {
 	}
 	target := share.Target
 	if target == "" {
-		target = "/share/" + filepath.Base(source)
+		target = sharesDir + filepath.Base(source)
 	}
 	// Only a module has nothing at / that a folder would hide; prepareImage
 	// refuses it for images.

@@ -25,6 +25,8 @@ type record struct {
 	Slot uint32 `json:"slot"`
 	// Stopped says that the user ended it: no restart policy brings it back.
 	Stopped bool `json:"stopped,omitempty"`
+	// Places are where it may ask for folders.
+	Places []placeSpec `json:"places,omitempty"`
 	// Check is what its health is judged by; nil for none.
 	Check *api.HealthCheck `json:"check,omitempty"`
 }

@@ -68,6 +68,7 @@ func (r *run) start(ctx context.Context, to sink) error {
 	rec, _ := r.snapshot()
 	l := newLive(r.agent, rec)
 	l.savePorts = func() { r.savePorts(l) }
+	l.paused = r.notePause
 	if err := l.raise(ctx, r.dir, to); err != nil {
 		l.teardown()
 		r.agent.engine.RunEnded(rec.ID) // what was given to this run only
@@ -87,6 +88,13 @@ func (r *run) start(ctx context.Context, to sink) error {
 		l.offerPorts()
 	}
 	return err
+}
+
+// notePause records that the sandbox was paused by itself.
+func (r *run) notePause(reason string) {
+	if err := r.move(evPause, func(rec *record) { rec.Notice = reason }); err != nil {
+		r.agent.cfg.Log.Warn("record a pause", "run", r.rec.ID, "error", err)
+	}
 }
 
 // savePorts keeps what is published now, also for the next start.

@@ -19,10 +19,10 @@ import (
 
 // inGuestWithLSM are tests of this package that run a second time where LSM
 // programs judge: apps must work, and attacks must fail, behind them too.
-const inGuestWithLSM = "^(TestWithLSM|TestNothingOfTheHostIsSeen)$"
+const inGuestWithLSM = "^(TestWithLSM|TestNothingOfTheHostIsSeen|TestFolderTakenBack|TestFolderTakenBackWhileMapped|TestPartsOfAFolder)$"
 
 // moreInGuestWithLSM take minutes under emulation: CONSENTRY_LONG=1.
-const moreInGuestWithLSM = "^(TestWithLSM|TestPostureIsWhatWasAsked|TestShare|TestExitCodes|TestNothingOfTheHostIsSeen|TestUpperPersistsMemoryDoesNot|TestVolume)$"
+const moreInGuestWithLSM = "^(TestWithLSM|TestPostureIsWhatWasAsked|TestShare|TestExitCodes|TestNothingOfTheHostIsSeen|TestUpperPersistsMemoryDoesNot|TestVolume|TestFolder.*|TestPartsOfAFolder)$"
 
 // denials logs what the kernel denied in a test that failed.
 func (b *bench) denials() {

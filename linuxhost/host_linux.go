@@ -72,6 +72,11 @@ func checkSpec(spec sandbox.Spec, stateDir string) error {
 			return err
 		}
 	}
+	for _, a := range spec.Asks {
+		if err := checkTarget(a.Target); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -32,6 +32,8 @@ type target struct {
 	path     string
 	tree     *os.File
 	channels []string // sockets and FIFOs of the host in it
+	ask      bool
+	number   int // in the order they came
 }
 
 // initMain serves the launcher. It returns when the launcher hangs up, and the
@@ -75,7 +77,9 @@ func (i *sandboxInit) handle(ctx context.Context, verb string, body json.RawMess
 			fdwire.CloseAll(files)
 			return wire.Reply{}, fmt.Errorf("%w: mount", sandbox.ErrInvalid)
 		}
-		return wire.Reply{}, i.take(func() { i.mounts = append(i.mounts, target{call.Target, files[0], call.Channels}) }, files)
+		return wire.Reply{}, i.take(func() {
+			i.mounts = append(i.mounts, target{call.Target, files[0], call.Channels, call.Ask, len(i.mounts)})
+		}, files)
 	case verbRun:
 		return i.run(body, files)
 	}
@@ -121,5 +125,5 @@ func (i *sandboxInit) setup(body json.RawMessage) (wire.Reply, error) {
 			return wire.Reply{}, fmt.Errorf("sandbox: %s: %w", step.name, err)
 		}
 	}
-	return wire.Reply{Body: setupReply{Landlock: b.landlock}}, nil
+	return wire.Reply{Body: setupReply{Landlock: b.landlock}, Files: b.pinnedInOrder()}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -37,6 +38,8 @@ var (
 	_ sandbox.Pauser   = (*instance)(nil)
 	_ sandbox.Statser  = (*instance)(nil)
 	_ sandbox.Tracer   = (*instance)(nil)
+
+	_ sandbox.FolderGiver = (*instance)(nil)
 )
 
 func newInstance(l *launcherHold, spec sandbox.Spec) *instance {
@@ -122,6 +125,23 @@ func (i *instance) Unpause(ctx context.Context) error {
 func (i *instance) Stats(ctx context.Context) (s sandbox.Stats, err error) {
 	_, err = i.launcher.peer.Call(ctx, verbStats, struct{}{}, &s)
 	return s, err
+}
+
+// Placeholders are handed over once, for whoever serves them.
+func (i *instance) Placeholders(ctx context.Context) ([]*os.File, error) {
+	return i.launcher.peer.Call(ctx, verbPlaceholders, struct{}{}, nil)
+}
+
+// GiveFolder mounts a folder where the app asked for it.
+func (i *instance) GiveFolder(ctx context.Context, target string, f sandbox.Folder) error {
+	_, err := i.launcher.peer.Call(ctx, verbGive, giveCall{Target: target, Folder: f}, nil)
+	return err
+}
+
+// TakeFolder takes it away again, from those too that use it now.
+func (i *instance) TakeFolder(ctx context.Context, target string) (taken sandbox.Taken, err error) {
+	_, err = i.launcher.peer.Call(ctx, verbTake, giveCall{Target: target}, &taken)
+	return taken, err
 }
 
 // Signal goes to the app's first process.

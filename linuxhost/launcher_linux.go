@@ -20,6 +20,7 @@ import (
 type launcher struct {
 	onMain chan func() // runs on the thread that never ends
 
+	giving  sync.Mutex // held while a folder is given or taken back
 	tearing sync.Mutex // held while the run is taken down, so that nobody leaves before it is
 
 	mu       sync.Mutex
@@ -33,6 +34,7 @@ type launcher struct {
 	verdicts *verdicts // nil where no eBPF program stands
 	noLSM    string
 	consoles map[int]*console // by process number
+	spots    map[string]*spot // of folders, by their place inside
 	ended    chan struct{}    // closed when app's exit is known
 	exit     sandbox.Exit
 }
@@ -50,6 +52,7 @@ func launcherMain() error {
 	l := &launcher{
 		onMain:   make(chan func()),
 		consoles: map[int]*console{},
+		spots:    map[string]*spot{},
 		ended:    make(chan struct{}),
 	}
 	peer := wire.New(conn, l.handle)
@@ -123,6 +126,13 @@ func (l *launcher) handle(ctx context.Context, verb string, body json.RawMessage
 	case verbStats:
 		stats, err := l.stats()
 		return wire.Reply{Body: stats}, err
+	case verbPlaceholders:
+		return l.placeholders()
+	case verbGive:
+		return wire.Reply{}, l.give(body)
+	case verbTake:
+		taken, err := l.take(ctx, body)
+		return wire.Reply{Body: taken}, err
 	}
 	return wire.Reply{}, fmt.Errorf("%w: launcher knows no %q", sandbox.ErrInvalid, verb)
 }
@@ -183,7 +193,10 @@ func (l *launcher) build(ctx context.Context, call startCall, link *os.File) (er
 	if err := connect(child, link); err != nil {
 		return err
 	}
-	if err := furnish(ctx, child, spec, call.StateDir); err != nil {
+	if err := l.furnish(ctx, child, spec, call.StateDir); err != nil {
+		return err
+	}
+	if err := l.ask(ctx, child, spec.Asks); err != nil {
 		return err
 	}
 	var walls setupReply
@@ -191,7 +204,10 @@ func (l *launcher) build(ctx context.Context, call startCall, link *os.File) (er
 	if !group.complete() {
 		setup.MaxProcesses = spec.Limits.PIDs
 	}
-	_, err = child.peer.Call(ctx, verbSetup, setup, &walls)
+	dirs, err := child.peer.Call(ctx, verbSetup, setup, &walls)
+	if err == nil {
+		err = l.pinned(spec.Asks, dirs)
+	}
 	if err != nil {
 		return err
 	}
@@ -239,7 +255,7 @@ func connect(child *initProcess, link *os.File) error {
 }
 
 // furnish passes every mount of the sandbox to init.
-func furnish(ctx context.Context, child *initProcess, spec sandbox.Spec, stateDir string) error {
+func (l *launcher) furnish(ctx context.Context, child *initProcess, spec sandbox.Spec, stateDir string) error {
 	ids, err := child.idsFile()
 	if err != nil {
 		return err
@@ -264,6 +280,11 @@ func furnish(ctx context.Context, child *initProcess, spec sandbox.Spec, stateDi
 		}
 		call := mountCall{Target: m.Target}
 		if !m.Volume {
+			if err := l.keep(m.Target, tree); err != nil {
+				return errors.Join(err, tree.Close())
+			}
+		}
+		if !m.Volume && len(m.Parts) == 0 {
 			if call.Channels, err = channels(m.Source); err != nil {
 				return errors.Join(err, tree.Close())
 			}

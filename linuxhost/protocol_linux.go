@@ -28,6 +28,8 @@ import (
 //	  | -------------------> | ------------------------> |
 //	  | resize, posture, kill|                           |
 //	  | pause, unpause, stats|                           |
+//	  | placeholders, give,  |                           |
+//	  | take                 |                           |
 //	  | -------------------> |                           |
 //
 // Either end's hang-up ends everything below it.
@@ -46,6 +48,10 @@ const (
 	verbPause   = "pause"
 	verbUnpause = "unpause"
 	verbStats   = "stats"
+
+	verbPlaceholders = "placeholders"
+	verbGive         = "give"
+	verbTake         = "take"
 )
 
 // appProcess is the number of the app's first process; init counts from it.
@@ -72,8 +78,17 @@ type setupCall struct {
 type mountCall struct {
 	Target   string   `json:"target"`
 	Channels []string `json:"channels,omitempty"` // below it, to be covered
+	Ask      bool     `json:"ask,omitempty"`      // a placeholder: what it lies on is pinned
 }
 
+// giveCall puts a folder at a place that was asked for; without a folder it
+// takes away what lies there.
+type giveCall struct {
+	Target string         `json:"target"`
+	Folder sandbox.Folder `json:"folder"`
+}
+
+// setupReply comes with the pinned directories, in the order of their mount calls.
 type setupReply struct {
 	Landlock int `json:"landlock"` // ABI, 0 where the kernel has none
 }

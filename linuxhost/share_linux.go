@@ -20,15 +20,23 @@ var neverShared = []string{"/proc", "/sys", "/dev", "/run", "/var/run", "/tmp/.X
 // neverTargets are places inside that belong to the sandbox.
 var neverTargets = []string{"/proc", "/sys", "/dev"}
 
-// checkMount says why m must not be mounted.
-func checkMount(m sandbox.Mount, stateDir string) error {
-	if !filepath.IsAbs(m.Target) || filepath.Clean(m.Target) != m.Target || m.Target == "/" {
-		return fmt.Errorf("%w: target %q of a mount must be absolute, clean and not the root", sandbox.ErrInvalid, m.Target)
+// checkTarget says why nothing must be mounted at target.
+func checkTarget(target string) error {
+	if !filepath.IsAbs(target) || filepath.Clean(target) != target || target == "/" {
+		return fmt.Errorf("%w: target %q of a mount must be absolute, clean and not the root", sandbox.ErrInvalid, target)
 	}
 	for _, place := range neverTargets {
-		if within(m.Target, place) {
+		if within(target, place) {
 			return fmt.Errorf("%w: nothing is mounted in %s of an app", sandbox.ErrInvalid, place)
 		}
+	}
+	return nil
+}
+
+// checkMount says why m must not be mounted.
+func checkMount(m sandbox.Mount, stateDir string) error {
+	if err := checkTarget(m.Target); err != nil {
+		return err
 	}
 	source := filepath.Clean(m.Source)
 	if !filepath.IsAbs(source) {
@@ -63,11 +71,6 @@ func mountTree(m sandbox.Mount, stateDir string, idBase uint32, user sandbox.Use
 		return nil, err
 	}
 	defer dir.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
-		return nil, fmt.Errorf("%s: %w", m.Source, err)
-	}
-	uid, gid := idBase+user.UID, idBase+user.GID
 	attributes := uint64(0)
 	if m.ReadOnly {
 		attributes = unix.MOUNT_ATTR_RDONLY
@@ -75,12 +78,28 @@ func mountTree(m sandbox.Mount, stateDir string, idBase uint32, user sandbox.Use
 	if m.Volume {
 		return volumeTree(m.Source, dir, attributes, user, userns)
 	}
-	ids, err := idsOf(st.Uid, st.Gid, uid, gid)
+	ids, err := ownerIDs(m.Source, idBase, user)
 	if err != nil {
 		return nil, err
 	}
 	defer ids.Close()
+	if len(m.Parts) > 0 {
+		made, err := assemble(sandbox.Folder{Source: m.Source, Write: !m.ReadOnly, Parts: m.Parts}, ids)
+		if err != nil {
+			return nil, err
+		}
+		return made.tree, nil
+	}
 	return treeOf(m.Source, attributes, ids)
+}
+
+// ownerIDs maps the owner of a folder to the app's user.
+func ownerIDs(source string, idBase uint32, user sandbox.User) (*os.File, error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(source, &st); err != nil {
+		return nil, fmt.Errorf("%s: %w", source, err)
+	}
+	return idsOf(st.Uid, st.Gid, idBase+user.UID, idBase+user.GID)
 }
 
 // volumeTree is a volume whose files keep the ids that apps know on disk, so

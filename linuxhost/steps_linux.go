@@ -3,6 +3,7 @@ package linuxhost
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -20,6 +21,7 @@ type builder struct {
 	mounts   []target
 	children *children
 
+	pinned   map[int]*os.File    // below placeholders, by number of the mount
 	devices  map[string]*os.File // detached mounts of the host's harmless devices
 	root     *rootFS             // the app's file system, before it is the root
 	landlock int
@@ -190,11 +192,48 @@ func (b *builder) moveInside(m target) error {
 	if fs.Type == unix.PROC_SUPER_MAGIC || fs.Type == unix.SYSFS_MAGIC {
 		return errors.New("leads into /proc or /sys through a link of the image")
 	}
+	if m.ask {
+		if err := b.pin(m.number, dir); err != nil {
+			return err
+		}
+	}
 	err = unix.MoveMount(int(m.tree.Fd()), "", int(dir.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 	if err != nil {
 		return err
 	}
 	return b.cover(m)
+}
+
+// pin keeps the directory that a placeholder will lie on.
+func (b *builder) pin(number int, dir *os.File) error {
+	own, err := duplicateFD(dir)
+	if err != nil {
+		return err
+	}
+	if b.pinned == nil {
+		b.pinned = map[int]*os.File{}
+	}
+	b.pinned[number] = own
+	return nil
+}
+
+func (b *builder) pinnedInOrder() []*os.File {
+	var files []*os.File
+	for _, number := range slices.Sorted(maps.Keys(b.pinned)) {
+		files = append(files, b.pinned[number])
+	}
+	return files
+}
+
+// isPinned says whether a descriptor is one of them: they are of the app's own
+// file system, and are closed before the app runs.
+func (b *builder) isPinned(fd int) bool {
+	for _, f := range b.pinned {
+		if int(f.Fd()) == fd {
+			return true
+		}
+	}
+	return false
 }
 
 // writeFiles writes ours over the image's, in the writable layer.

@@ -20,7 +20,7 @@ const idRange = 65536
 // A tree is a detached mount: no namespace shows it until init moves it to its
 // place, and then only inside.
 
-// cloneTree makes a detached mount of the directory dir is open on, without
+// cloneTree makes a detached mount of what dir is open on, without
 // what is mounted below it.
 func cloneTree(dir *os.File) (*os.File, error) {
 	fd, err := unix.OpenTree(int(dir.Fd()), "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
@@ -52,7 +52,12 @@ func treeOf(path string, attributes uint64, ids *os.File) (*os.File, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	tree, err := cloneTree(dir)
+	return treeAt(dir, attributes, ids)
+}
+
+// treeAt is the same of what is open.
+func treeAt(at *os.File, attributes uint64, ids *os.File) (*os.File, error) {
+	tree, err := cloneTree(at)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +67,7 @@ func treeOf(path string, attributes uint64, ids *os.File) (*os.File, error) {
 		attr.Userns_fd = uint64(ids.Fd())
 	}
 	if err := unix.MountSetattr(int(tree.Fd()), "", unix.AT_EMPTY_PATH, &attr); err != nil {
-		return nil, errors.Join(fmt.Errorf("attributes of the mount of %s: %w", path, err), tree.Close())
+		return nil, errors.Join(fmt.Errorf("attributes of the mount of %s: %w", at.Name(), err), tree.Close())
 	}
 	return tree, nil
 }

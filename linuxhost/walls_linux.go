@@ -56,7 +56,7 @@ func (b *builder) noHostFiles() error {
 			return err
 		}
 		switch {
-		case fd <= 2 && what == "/dev/null":
+		case fd <= 2 && what == "/dev/null", b.isPinned(fd):
 		case what == "anon_inode:[eventpoll]" || what == "anon_inode:[eventfd]":
 		case strings.HasPrefix(what, "socket:"):
 			sockets++

@@ -13,6 +13,7 @@ var (
 	ErrTimeout     = errors.New("the far end does not answer")
 	ErrInvalid     = errors.New("invalid request")
 	ErrUnknownKind = errors.New("unknown kind of data")
+	ErrNothing     = errors.New("it is given, and holds nothing of that name")
 	ErrUnavailable = errors.New("the agent cannot answer")
 )
 
@@ -27,6 +28,7 @@ var codes = map[string]error{
 	"timeout":      ErrTimeout,
 	"invalid":      ErrInvalid,
 	"unknown-kind": ErrUnknownKind,
+	"nothing":      ErrNothing,
 	"unavailable":  ErrUnavailable,
 	"unsupported":  ErrNotSupported,
 	"wall":         ErrWall,

@@ -138,6 +138,7 @@ type Spec struct {
 	Image    *Image   `json:"image,omitempty"`  // an OCI app …
 	Module   *Module  `json:"module,omitempty"` // … or a wasm app
 	Mounts   []Mount  `json:"mounts,omitempty"`
+	Asks     []Ask    `json:"asks,omitempty"` // places that may be given later; a Host may not know any
 	Limits   Limits   `json:"limits"`
 	Stop     StopRule `json:"stop"`
 	// Waived are the walls the user chose to do without for this app, see
@@ -187,6 +188,7 @@ type Mount struct {
 	Target   string `json:"target"` // inside, absolute, clean
 	ReadOnly bool   `json:"readOnly"`
 	Volume   bool   `json:"volume,omitempty"` // a named volume: owned by the app's ids
+	Parts    []Part `json:"parts,omitempty"`  // of a folder: what has other rights
 }
 
 // Limits of one app; zero means the host's default, never "none".

@@ -148,6 +148,7 @@ type Share struct {
 	Source string `json:"source"`           // absolute
 	Target string `json:"target,omitempty"` // "" is /share/BASENAME
 	Write  bool   `json:"write,omitempty"`
+	Ask    bool   `json:"ask,omitempty"` // not given yet: the app's first touch asks
 }
 
 // State of a run.
@@ -184,6 +185,7 @@ type Run struct {
 	Requests int           `json:"requests,omitempty"` // that wait for an answer
 	Restarts int           `json:"restarts,omitempty"` // in a row, by the restart policy
 	Health   *Health       `json:"health,omitempty"`   // while it runs, and has a check
+	Notice   string        `json:"notice,omitempty"`   // why it was paused by itself
 }
 
 // RunDetail is what `inspect` shows.

@@ -67,6 +67,8 @@ func (s *server) handle(ctx context.Context, verb string, body json.RawMessage, 
 		return wire.Reply{}, s.route(body, files)
 	case verbModule:
 		return wire.Reply{}, s.startModule(body, files)
+	case verbPlaceholders:
+		return wire.Reply{}, s.placeholders(body, files)
 	case verbInbound:
 		return wire.Reply{}, s.inbound(ctx, body, files)
 	case verbCapture:

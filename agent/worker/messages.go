@@ -14,6 +14,8 @@
 //	  | --------------------------------------> |
 //	  | answer: the connection has ended        |
 //	  | <-------------------------------------- |
+//	  | placeholders{names} + files of FUSE     |  broker.file, when one is touched
+//	  | --------------------------------------> | -------------------------------> agent
 //	  | wait{} … answered with the Exit         |
 //	  | <-------------------------------------- |
 //
@@ -33,6 +35,9 @@ const (
 	verbInbound = "worker.inbound"
 	verbStats   = "worker.stats"
 	verbCapture = "worker.capture"
+
+	verbPlaceholders = "worker.placeholders"
+
 	verbWait    = "worker.wait"
 	verbStop    = "worker.stop"
 	verbSignal  = "worker.signal"

@@ -138,27 +138,55 @@ func (l mountLine) look(root int) (Mount, error) {
 	if err != nil {
 		return Mount{}, err
 	}
-	if id.old != l.id {
+	if id.Old != l.id {
 		return Mount{}, errCovered
 	}
-	return Mount{ID: id.lasting, Device: l.device, Rights: l.rights}, nil
+	return Mount{ID: id.Lasting, Device: l.device, Rights: l.rights}, nil
 }
 
-// mountID holds both numbers of a mount; they are one where the kernel has no
-// lasting ones.
-type mountID struct{ old, lasting uint64 }
+// MountNumber holds both numbers of a mount; they are one where the kernel has
+// no lasting ones.
+type MountNumber struct{ Old, Lasting uint64 }
 
-func mountIDs(fd int) (mountID, error) {
+// MountID are the numbers of the mount that f is open on.
+func MountID(f *os.File) (MountNumber, error) { return mountIDs(int(f.Fd())) }
+
+// mountIDs asks for nothing but numbers, so that a file system in a process
+// that does not answer cannot hold us.
+func mountIDs(fd int) (MountNumber, error) {
+	const flags = unix.AT_EMPTY_PATH | unix.AT_STATX_DONT_SYNC
 	var st unix.Statx_t
-	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st); err != nil {
-		return mountID{}, err
+	if err := unix.Statx(fd, "", flags, unix.STATX_MNT_ID, &st); err != nil {
+		return MountNumber{}, err
 	}
-	id := mountID{old: st.Mnt_id, lasting: st.Mnt_id}
-	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID_UNIQUE, &st); err != nil {
-		return mountID{}, err
+	id := MountNumber{Old: st.Mnt_id, Lasting: st.Mnt_id}
+	if err := unix.Statx(fd, "", flags, unix.STATX_MNT_ID_UNIQUE, &st); err != nil {
+		return MountNumber{}, err
 	}
 	if st.Mask&unix.STATX_MNT_ID_UNIQUE != 0 {
-		id.lasting = st.Mnt_id
+		id.Lasting = st.Mnt_id
 	}
 	return id, nil
+}
+
+// DevicesBelow are the file systems at and below a path of this thread's mount
+// namespace, by mount point. A stat does not tell them: btrfs has others for
+// its volumes.
+func DevicesBelow(path string) (map[string]uint32, error) {
+	info, err := os.Open("/proc/thread-self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer info.Close()
+	lines, err := parseMounts(info)
+	if err != nil {
+		return nil, err
+	}
+	devices := map[string]uint32{}
+	for _, line := range lines {
+		if line.point == path || strings.HasPrefix(line.point, path+"/") {
+			devices[line.point] = line.device
+		}
+	}
+	return devices, nil
 }

@@ -65,7 +65,7 @@ and consentry deny. The exit code is the app's; 125 is an error of ours.`,
 	flags.StringArrayVarP(&f.env, "env", "e", nil, "set a variable: `K=V`, or K to pass yours on")
 	flags.StringArrayVar(&f.envFiles, "env-file", nil, "read variables from a `FILE`")
 	flags.StringArrayVarP(&f.volumes, "volume", "v", nil, "mount a volume `NAME:/path[:ro]`, or share DIR:/path[:rw]")
-	flags.StringArrayVar(&f.shares, "share", nil, "share a folder, read-only: `DIR[:/target][:rw]`")
+	flags.StringArrayVar(&f.shares, "share", nil, "share a folder, read-only: `DIR[:/target][:rw]`; with :ask or :ask-rw the app has to ask for it")
 	f.module.add(flags)
 	flags.StringVar(&f.name, "name", "", "a name for the run")
 	flags.BoolVarP(&f.detach, "detach", "d", false, "print the id and leave the app running")

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,7 +44,7 @@ func parseVolume(text, cwd string) (*api.VolumeMount, *api.Share, error) {
 	return &api.VolumeMount{Name: parts[0], Target: parts[1], ReadOnly: mode == "ro"}, nil, nil
 }
 
-// parseShare reads DIR[:/target][:rw|ro].
+// parseShare reads DIR[:/target][:rw|ro|ask|ask-rw].
 func parseShare(text, cwd string) (api.Share, error) {
 	fail := func(wrong string) (api.Share, error) {
 		return api.Share{}, badFlag("--share", text, wrong, "--share ~/photos:rw, or --share ./in:/data")
@@ -59,14 +60,18 @@ func parseShare(text, cwd string) (api.Share, error) {
 		switch {
 		case strings.HasPrefix(part, "/") && i == 0:
 			share.Target = part
-		case (part == "rw" || part == "ro") && i == len(parts)-2:
-			share.Write = part == "rw"
+		case i == len(parts)-2 && slices.Contains(shareModes, part):
+			share.Ask = strings.HasPrefix(part, "ask")
+			share.Write = strings.HasSuffix(part, "rw")
 		default:
-			return fail(fmt.Sprintf("%q is neither a path inside the app nor ro or rw", part))
+			return fail(fmt.Sprintf("%q is neither a path inside the app nor one of %s", part, strings.Join(shareModes, ", ")))
 		}
 	}
 	return share, nil
 }
+
+// shareModes: given read-only, given, offered to be read, offered.
+var shareModes = []string{"ro", "rw", "ask", "ask-rw"}
 
 func looksLikePath(text string) bool {
 	return text == "." || text == ".." || strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../") ||
