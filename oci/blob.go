@@ -10,12 +10,13 @@ import (
 	"io"
 	"sync/atomic"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/consentry/consentry/oci/inflate"
 )
 
 const (
-	readBuffer = 256 << 10
+	readBuffer = 4 << 10   // to look at a stream's head; what reads it has buffers
 	zstdMemory = 128 << 20 // bytes a zstd frame may want for its window
 )
 
@@ -29,11 +30,7 @@ func decompress(r io.Reader) (io.ReadCloser, compression, error) {
 	kind := compressionOf(head)
 	switch kind {
 	case gzipped:
-		zr, err := gzip.NewReader(buffered)
-		if err != nil {
-			return nil, kind, corrupt("gzip: %w", err)
-		}
-		return zr, kind, nil
+		return io.NopCloser(inflate.NewReader(buffered)), kind, nil
 	case zstandard:
 		zr, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(zstdMemory), zstd.WithDecoderMaxWindow(zstdMemory))
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/consentry/consentry/oci/inflate"
 	"github.com/consentry/consentry/oci/unpack"
 )
 
@@ -108,6 +109,8 @@ func (l *layer) blame(blob, diff *summed, err error) error {
 		return corrupt("blob %s has digest %s", want.Digest, blob.digest())
 	case err != nil && errors.Is(err, io.ErrUnexpectedEOF):
 		return corrupt("ends early, after %d of %d bytes: %w", got, want.Size, err)
+	case errors.Is(err, inflate.ErrCorrupt):
+		return corrupt("%w", err)
 	case err != nil:
 		return err
 	case got != want.Size:
