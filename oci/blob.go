@@ -8,13 +8,15 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync/atomic"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/consentry/consentry/oci/inflate"
 )
 
 const (
-	readBuffer = 256 << 10
+	readBuffer = 4 << 10   // to look at a stream's head; what reads it has buffers
 	zstdMemory = 128 << 20 // bytes a zstd frame may want for its window
 )
 
@@ -28,11 +30,7 @@ func decompress(r io.Reader) (io.ReadCloser, compression, error) {
 	kind := compressionOf(head)
 	switch kind {
 	case gzipped:
-		zr, err := gzip.NewReader(buffered)
-		if err != nil {
-			return nil, kind, corrupt("gzip: %w", err)
-		}
-		return zr, kind, nil
+		return io.NopCloser(inflate.NewReader(buffered)), kind, nil
 	case zstandard:
 		zr, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(zstdMemory), zstd.WithDecoderMaxWindow(zstdMemory))
 		if err != nil {
@@ -47,7 +45,7 @@ func decompress(r io.Reader) (io.ReadCloser, compression, error) {
 type summed struct {
 	r   io.Reader
 	sum hash.Hash
-	n   int64
+	n   atomic.Int64 // may be asked for meanwhile
 }
 
 func newSummed(r io.Reader) *summed { return &summed{r: r, sum: sha256.New()} }
@@ -55,7 +53,7 @@ func newSummed(r io.Reader) *summed { return &summed{r: r, sum: sha256.New()} }
 func (s *summed) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	s.sum.Write(p[:n])
-	s.n += int64(n)
+	s.n.Add(int64(n))
 	return n, err
 }
 
@@ -77,8 +75,8 @@ type ratioed struct {
 func (b *ratioed) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	b.n += int64(n)
-	if b.n > ratioFrom && b.n/maxRatio > b.from.n {
-		return n, fmt.Errorf("%d bytes became more than %d: %w", b.from.n, b.n, errBomb)
+	if b.n > ratioFrom && b.n/maxRatio > b.from.n.Load() {
+		return n, fmt.Errorf("%d bytes became more than %d: %w", b.from.n.Load(), b.n, errBomb)
 	}
 	return n, err
 }

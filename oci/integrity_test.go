@@ -143,13 +143,20 @@ type zero struct{}
 func (zero) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestBomb(t *testing.T) {
-	bomb := &ratioed{r: zero{}, from: &summed{n: 1 << 20}}
+	bomb := &ratioed{r: zero{}, from: read(1 << 20)}
 	n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, io.LimitReader(bomb, 4*ratioFrom), make([]byte, 1<<20))
 	if !errors.Is(err, errBomb) || n > 2*ratioFrom {
 		t.Errorf("%d bytes of zeros from a megabyte: %v", n, err)
 	}
-	honest := &ratioed{r: zero{}, from: &summed{n: ratioFrom / 50}}
+	honest := &ratioed{r: zero{}, from: read(ratioFrom / 50)}
 	if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, io.LimitReader(honest, 2*ratioFrom), make([]byte, 1<<20)); err != nil {
 		t.Errorf("100:1: %v", err)
 	}
+}
+
+// read is a compressed side of which n bytes have come.
+func read(n int64) *summed {
+	s := &summed{}
+	s.n.Store(n)
+	return s
 }

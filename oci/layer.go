@@ -14,6 +14,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/consentry/consentry/oci/inflate"
 	"github.com/consentry/consentry/oci/unpack"
 )
 
@@ -75,36 +76,27 @@ func (l *layer) unpack(ctx context.Context) (*unpack.Result, error) {
 	if err := os.MkdirAll(filepath.Join(l.dir(), "fs"), 0o700); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	body, err := l.pull.origin.blob(ctx, l.desc())
 	if err != nil {
 		return nil, err
 	}
-	res, err := l.stream(ctx, body)
-	return res, errors.Join(err, body.Close())
-}
-
-func (l *layer) stream(ctx context.Context, body io.Reader) (*unpack.Result, error) {
-	short := l.id().Hex[:12]
-	download := &meter{report: l.pull.report, phase: "download", item: short, total: l.desc().Size}
-	unpacking := &meter{report: l.pull.report, phase: "unpack", item: short}
-	blob := newSummed(&exactly{r: metered{body, download}, left: l.desc().Size})
-	raw, _, err := decompress(blob)
-	if err != nil {
-		return nil, l.blame(blob, nil, err)
-	}
-	diff := newSummed(&ratioed{r: metered{raw, unpacking}, from: blob})
-	res, err := unpack.Layer(ctx, filepath.Join(l.dir(), "fs"), diff, l.pull.store.limits)
+	st := l.stream(body)
+	res, err := unpack.Layer(ctx, filepath.Join(l.dir(), "fs"), st.tar, l.pull.store.limits)
 	if err == nil {
-		_, err = io.Copy(io.Discard, blob) // what is left behind the compressed stream
+		err = st.drain()
 	}
-	if closeErr := raw.Close(); err == nil {
+	if err != nil {
+		cancel() // so that a stage that waits for the network ends
+	}
+	if closeErr := st.close(); err == nil {
 		err = closeErr
 	}
-	if err := l.blame(blob, diff, err); err != nil {
+	if err := errors.Join(l.blame(st.blob, st.diff, err), body.Close()); err != nil {
 		return nil, err
 	}
-	download.finish()
-	unpacking.finish()
+	st.finish()
 	return res, nil
 }
 
@@ -112,15 +104,17 @@ func (l *layer) stream(ctx context.Context, body io.Reader) (*unpack.Result, err
 // that are not the manifest's explain every other error.
 func (l *layer) blame(blob, diff *summed, err error) error {
 	want := l.desc()
-	switch whole := blob.n == want.Size; {
-	case whole && blob.digest() != want.Digest.String():
+	switch got := blob.n.Load(); {
+	case got == want.Size && blob.digest() != want.Digest.String():
 		return corrupt("blob %s has digest %s", want.Digest, blob.digest())
 	case err != nil && errors.Is(err, io.ErrUnexpectedEOF):
-		return corrupt("ends early, after %d of %d bytes: %w", blob.n, want.Size, err)
+		return corrupt("ends early, after %d of %d bytes: %w", got, want.Size, err)
+	case errors.Is(err, inflate.ErrCorrupt):
+		return corrupt("%w", err)
 	case err != nil:
 		return err
-	case !whole:
-		return corrupt("blob %s is %d bytes, the manifest says %d", want.Digest, blob.n, want.Size)
+	case got != want.Size:
+		return corrupt("blob %s is %d bytes, the manifest says %d", want.Digest, got, want.Size)
 	case diff.digest() != l.id().String():
 		return corrupt("unpacks to %s, the config says %s", diff.digest(), l.id())
 	}

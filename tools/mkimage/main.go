@@ -34,9 +34,10 @@ func (l *list) String() string     { return strings.Join(*l, " ") }
 func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 
 type options struct {
-	out, cmd, label string
-	layers, folders list
-	ports, env      list
+	out, cmd, label     string
+	user, dir, stop     string
+	layers, folders     list
+	ports, env, volumes list
 }
 
 func main() {
@@ -48,6 +49,10 @@ func main() {
 	flag.Var(&o.folders, "folder", "`FOLDER=TARGET`: a layer of a folder's files; may be repeated")
 	flag.Var(&o.ports, "port", "port the app serves; may be repeated")
 	flag.Var(&o.env, "env", "`NAME=VALUE`; may be repeated")
+	flag.StringVar(&o.user, "user", "", "`USER` the app runs as, by name or id")
+	flag.StringVar(&o.dir, "dir", "", "working `directory`")
+	flag.StringVar(&o.stop, "stop", "", "`signal` that asks the app to end")
+	flag.Var(&o.volumes, "volume", "`path` of what should outlive a run; may be repeated")
 	flag.Parse()
 	if err := build(o); err != nil {
 		fmt.Fprintln(os.Stderr, "mkimage:", err)
@@ -155,7 +160,13 @@ func (o options) config(img v1.Image) (*v1.ConfigFile, error) {
 	if o.cmd != "" {
 		config.Config.Cmd = strings.Split(o.cmd, ",")
 	}
-	config.Config.Env = o.env
+	config.Config.Env, config.Config.User, config.Config.WorkingDir, config.Config.StopSignal = o.env, o.user, o.dir, o.stop
+	for _, path := range o.volumes {
+		if config.Config.Volumes == nil {
+			config.Config.Volumes = map[string]struct{}{}
+		}
+		config.Config.Volumes[path] = struct{}{}
+	}
 	for _, port := range o.ports {
 		if config.Config.ExposedPorts == nil {
 			config.Config.ExposedPorts = map[string]struct{}{}
