@@ -12,8 +12,20 @@ import (
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/app"
+	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/wasmhost"
 )
+
+// minFiles are the standard streams and a few more.
+const minFiles = 8
+
+// checkModuleLimits refuses what the runtime would not take as it is.
+func checkModuleLimits(l sandbox.Limits) error {
+	if l.Files != 0 && (l.Files < minFiles || l.Files > wasmhost.MaxFiles) {
+		return invalid("limit of %d open files: between %d and %d", l.Files, minFiles, wasmhost.MaxFiles)
+	}
+	return nil
+}
 
 // maxModule bounds a wasm file, in bytes.
 const maxModule = 512 << 20
@@ -98,8 +110,11 @@ func (m *moduleStore) add(source string) (app.App, error) {
 
 // checkImageRequest refuses what only a module can have.
 func checkImageRequest(req api.RunRequest) error {
-	if req.Call != nil {
+	switch l := req.Limits; {
+	case req.Call != nil:
 		return invalid("only a function of a WebAssembly module can be called, not one of an image")
+	case l.CPU != 0 || l.Files != 0 || l.Wall != 0 || l.Output != 0:
+		return invalid("limits of time, output and open files are for WebAssembly modules; an image has --memory, --cpus and --pids-limit")
 	}
 	for _, share := range req.Shares {
 		if share.Target == "/" {

@@ -56,6 +56,9 @@ func (a *Agent) prepareModule(rec *record, progress func(api.Progress)) error {
 	if len(rec.Request.Ports) > 0 {
 		return errNoCard
 	}
+	if err := checkModuleLimits(rec.Request.Limits); err != nil {
+		return err
+	}
 	if len(rec.Request.Waive) > 0 {
 		return invalid("a WebAssembly module runs behind all of its walls; there is none to waive")
 	}
@@ -210,7 +213,7 @@ func checkRequest(req *api.RunRequest) error {
 		return invalid("memory limit of %d bytes: at least %d MiB are needed", l.Memory, minMemory>>20)
 	case req.Bandwidth < 0 || req.Bandwidth > 0 && req.Bandwidth < minBandwidth:
 		return invalid("bandwidth of %d bytes a second: at least %d are needed", req.Bandwidth, minBandwidth)
-	case l.CPUs < 0 || l.PIDs < 0 || l.Wall < 0 || l.Output < 0:
+	case l.CPUs < 0 || l.PIDs < 0 || l.Wall < 0 || l.Output < 0 || l.CPU < 0:
 		return invalid("a limit is negative")
 	case req.Hold < 0 || req.Hold > maxHold:
 		return invalid("hold of %s: between 0 and %s", req.Hold, maxHold)
