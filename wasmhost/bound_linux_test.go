@@ -22,7 +22,8 @@ func TestCompileMemory(t *testing.T) {
 	}
 	usage, _ := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	t.Logf("given up after %s at %d MiB", time.Since(begin).Round(time.Millisecond), usage.Maxrss>>10)
-	if most := int64(2 * bombLimit); usage.Maxrss<<10 > most {
+	// The module would take tens of GiB; the race detector's shadow counts too.
+	if most := int64(6 * bombLimit); usage.Maxrss<<10 > most {
 		t.Errorf("took %d MiB, want at most %d", usage.Maxrss>>10, most>>20)
 	}
 }
