@@ -12,8 +12,20 @@ import (
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/app"
+	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/wasmhost"
 )
+
+// minFiles are the standard streams and a few more.
+const minFiles = 8
+
+// checkModuleLimits refuses what the runtime would not take as it is.
+func checkModuleLimits(l sandbox.Limits) error {
+	if l.Files != 0 && (l.Files < minFiles || l.Files > wasmhost.MaxFiles) {
+		return invalid("limit of %d open files: between %d and %d", l.Files, minFiles, wasmhost.MaxFiles)
+	}
+	return nil
+}
 
 // maxModule bounds a wasm file, in bytes.
 const maxModule = 512 << 20
@@ -24,7 +36,7 @@ type moduleStore struct{ dir string }
 
 func openModules(dir string) (*moduleStore, error) {
 	m := &moduleStore{dir: dir}
-	for _, d := range []string{m.dir, m.cache()} {
+	for _, d := range []string{m.dir, m.cache(), filepath.Join(m.dir, "refs")} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("module store: %w", err)
 		}
@@ -66,13 +78,22 @@ func (m *moduleStore) slowToCompile(digest, cache string) bool {
 // add copies the module at source into the store and says what it is. Nothing
 // stays in the store when it is no module.
 func (m *moduleStore) add(source string) (app.App, error) {
+	module, err := m.keep(filepath.Base(source), func(to io.Writer) (string, error) { return copyModule(to, source) })
+	if err == nil && module.Manifest == nil {
+		module.Manifest, err = manifestBeside(source)
+	}
+	return module, err
+}
+
+// keep puts what write gives into the store, under the digest that it returns.
+func (m *moduleStore) keep(name string, write func(io.Writer) (digest string, err error)) (app.App, error) {
 	tmp, err := os.CreateTemp(m.dir, ".new-*") //nolint:forbidigo // our own directory
 	if err != nil {
 		return app.App{}, fmt.Errorf("module store: %w", err)
 	}
 	defer os.Remove(tmp.Name())
 	defer tmp.Close()
-	digest, err := copyModule(tmp, source)
+	digest, err := write(tmp)
 	if err != nil {
 		return app.App{}, err
 	}
@@ -82,24 +103,21 @@ func (m *moduleStore) add(source string) (app.App, error) {
 	}
 	module, err := wasmhost.Inspect(tmp, info.Size())
 	if err != nil {
-		return app.App{}, fmt.Errorf("%s: %w", filepath.Base(source), err)
-	}
-	manifest := module.Manifest
-	if manifest == nil {
-		if manifest, err = manifestBeside(source); err != nil {
-			return app.App{}, err
-		}
+		return app.App{}, fmt.Errorf("%s: %w", name, err)
 	}
 	if err := os.Rename(tmp.Name(), m.path(digest)); err != nil {
 		return app.App{}, fmt.Errorf("module store: %w", err)
 	}
-	return app.App{Name: filepath.Base(source), Digest: digest, Format: app.Module, Manifest: manifest}, nil
+	return app.App{Name: name, Digest: digest, Format: app.Module, Manifest: module.Manifest}, nil
 }
 
 // checkImageRequest refuses what only a module can have.
 func checkImageRequest(req api.RunRequest) error {
-	if req.Call != nil {
+	switch l := req.Limits; {
+	case req.Call != nil:
 		return invalid("only a function of a WebAssembly module can be called, not one of an image")
+	case l.CPU != 0 || l.Files != 0 || l.Wall != 0 || l.Output != 0:
+		return invalid("limits of time, output and open files are for WebAssembly modules; an image has --memory, --cpus and --pids-limit")
 	}
 	for _, share := range req.Shares {
 		if share.Target == "/" {

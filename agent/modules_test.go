@@ -6,13 +6,16 @@ import (
 	"testing"
 
 	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/sandbox"
 )
 
 // An image has its own files at /, which a folder would hide, and no functions.
 func TestImagesRefuseWhatIsForModules(t *testing.T) {
 	for name, req := range map[string]api.RunRequest{
-		"a folder at /": {Shares: []api.Share{{Source: t.TempDir(), Target: "/"}}},
-		"a call":        {Call: &api.ModuleCall{Function: "f"}},
+		"a folder at /":  {Shares: []api.Share{{Source: t.TempDir(), Target: "/"}}},
+		"a call":         {Call: &api.ModuleCall{Function: "f"}},
+		"open files":     {Limits: sandbox.Limits{Files: 100}},
+		"processor time": {Limits: sandbox.Limits{CPU: 1}},
 	} {
 		if checkImageRequest(req) == nil {
 			t.Errorf("%s was taken", name)

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -32,12 +33,7 @@ func (a *Agent) prepare(ctx context.Context, req api.RunRequest, progress func(a
 	rec.ID, rec.Name, rec.Source, rec.Format = newID(), req.Name, req.Source, format
 	rec.State, rec.Created = api.Created, a.cfg.Now()
 	rec.Spec = sandbox.Spec{ID: rec.ID, Limits: req.Limits}
-	if format == formatModule {
-		err = a.prepareModule(rec, progress)
-	} else {
-		err = a.prepareImage(ctx, rec, progress)
-	}
-	if err != nil {
+	if err := a.prepareApp(ctx, rec, progress); err != nil {
 		return rec, err
 	}
 	if rec.Spec.Mounts, err = a.mounts(rec.Request); err != nil {
@@ -58,17 +54,45 @@ func (a *Agent) prepare(ctx context.Context, req api.RunRequest, progress func(a
 	return rec, nil
 }
 
-// prepareModule copies the module into the store: what was looked at is what runs.
-func (a *Agent) prepareModule(rec *record, progress func(api.Progress)) error {
+// prepareApp finds out whether the source is an image or a module: only the
+// registry knows what a reference names.
+func (a *Agent) prepareApp(ctx context.Context, rec *record, progress func(api.Progress)) error {
+	if rec.Format == formatModule {
+		module, err := a.modules.add(rec.Source)
+		if err != nil {
+			return err
+		}
+		return a.prepareModule(rec, module, progress)
+	}
+	module, err := a.storedModule(rec.Request)
+	if err != nil {
+		return err
+	}
+	if module == nil {
+		err := a.prepareImage(ctx, rec, progress)
+		if !errors.Is(err, oci.ErrModule) {
+			return err
+		}
+		pulled, err := a.pullModule(ctx, rec.Source, progress)
+		if err != nil {
+			return err
+		}
+		module = &pulled
+	}
+	return a.prepareModule(rec, *module, progress)
+}
+
+// prepareModule runs a module of the store: what was looked at is what runs.
+func (a *Agent) prepareModule(rec *record, module app.App, progress func(api.Progress)) error {
+	rec.Format = formatModule
 	if len(rec.Request.Ports) > 0 {
 		return errNoCard
 	}
+	if err := checkModuleLimits(rec.Request.Limits); err != nil {
+		return err
+	}
 	if len(rec.Request.Waive) > 0 {
 		return invalid("a WebAssembly module runs behind all of its walls; there is none to waive")
-	}
-	module, err := a.modules.add(rec.Source)
-	if err != nil {
-		return err
 	}
 	rec.App = module
 	cache, err := a.modules.cacheOf(module.Digest)
@@ -86,11 +110,11 @@ func (a *Agent) prepareModule(rec *record, progress func(api.Progress)) error {
 
 func (a *Agent) prepareImage(ctx context.Context, rec *record, progress func(api.Progress)) error {
 	req := rec.Request
-	if err := checkImageRequest(req); err != nil {
-		return err
-	}
 	img, err := a.pullFor(ctx, rec.ID, api.PullRequest{Source: req.Source, Platform: req.Platform, Pull: req.Pull}, progress)
 	if err != nil {
+		return err
+	}
+	if err := checkImageRequest(req); err != nil {
 		return err
 	}
 	process, err := img.Process(oci.Overrides{
@@ -122,10 +146,14 @@ func (a *Agent) pull(ctx context.Context, req api.PullRequest, progress func(api
 	}
 	return a.images.Pull(ctx, source, oci.PullOptions{
 		Platform: req.Platform, Policy: req.Pull,
-		Progress: func(p oci.Progress) {
-			progress(api.Progress{Phase: p.Phase, Item: p.Item, Done: p.Done, Total: p.Total})
-		},
+		Progress: progressOf(progress),
 	})
+}
+
+func progressOf(say func(api.Progress)) func(oci.Progress) {
+	return func(p oci.Progress) {
+		say(api.Progress{Phase: p.Phase, Item: p.Item, Done: p.Done, Total: p.Total})
+	}
 }
 
 // appOf names an image for people and for grants: the repository without a tag
@@ -217,7 +245,7 @@ func checkRequest(req *api.RunRequest) error {
 		return invalid("memory limit of %d bytes: at least %d MiB are needed", l.Memory, minMemory>>20)
 	case req.Bandwidth < 0 || req.Bandwidth > 0 && req.Bandwidth < minBandwidth:
 		return invalid("bandwidth of %d bytes a second: at least %d are needed", req.Bandwidth, minBandwidth)
-	case l.CPUs < 0 || l.PIDs < 0 || l.Wall < 0 || l.Output < 0:
+	case l.CPUs < 0 || l.PIDs < 0 || l.Wall < 0 || l.Output < 0 || l.CPU < 0:
 		return invalid("a limit is negative")
 	case req.Hold < 0 || req.Hold > maxHold:
 		return invalid("hold of %s: between 0 and %s", req.Hold, maxHold)

@@ -1,7 +1,11 @@
 package linuxhost
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
@@ -13,6 +17,7 @@ import (
 // Worker says what a confined worker process still needs.
 type Worker struct {
 	Wasm      bool     // memory that can be made runnable, for wazero's compiler
+	Memory    int64    // bytes it may take from now on; 0 is no limit of its own
 	ReadDirs  []string // may be read below
 	WriteDirs []string // may be read and written below
 }
@@ -27,6 +32,9 @@ func ConfineWorker(w Worker) error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
 		return fmt.Errorf("confine worker: core: %w", err)
 	}
+	if err := confineMemory(w.Memory); err != nil {
+		return fmt.Errorf("confine worker: memory: %w", err)
+	}
 	if err := confineFiles(w); err != nil {
 		return fmt.Errorf("confine worker: landlock: %w", err)
 	}
@@ -40,6 +48,36 @@ func ConfineWorker(w Worker) error {
 		return fmt.Errorf("confine worker: %w", err)
 	}
 	return nil
+}
+
+// confineMemory bounds private memory that can be written. Address space that is
+// only reserved, as the runtime and linear memories do, does not count. A Go
+// program that reaches the limit ends at once.
+func confineMemory(more int64) error {
+	if more <= 0 {
+		return nil
+	}
+	has, err := dataSize()
+	if err != nil {
+		return err
+	}
+	limit := uint64(has + more)
+	return unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: limit, Max: limit})
+}
+
+// dataSize is what RLIMIT_DATA counts of this process, in bytes.
+func dataSize() (int64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, is := strings.CutPrefix(line, "VmData:"); is {
+			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return kib << 10, err
+		}
+	}
+	return 0, errors.New("/proc/self/status has no VmData")
 }
 
 // confineFiles leaves the folders of w. Where the kernel has no Landlock, the

@@ -19,6 +19,8 @@ import (
 	"github.com/consentry/consentry/linuxhost"
 )
 
+const workerMemory = 1 << 30
+
 // workerRole confines itself, tries what a taken-over worker would try on
 // several threads, and reports the errno of each.
 func workerRole(args []string) int {
@@ -27,7 +29,7 @@ func workerRole(args []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if err := linuxhost.ConfineWorker(linuxhost.Worker{Wasm: args[0] == "wasm", ReadDirs: []string{args[1]}, WriteDirs: []string{args[2]}}); err != nil {
+	if err := linuxhost.ConfineWorker(linuxhost.Worker{Wasm: args[0] == "wasm", ReadDirs: []string{args[1]}, WriteDirs: []string{args[2]}, Memory: workerMemory}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -99,6 +101,15 @@ func attempts(readDir, writeDir, outside string) map[string]func() error {
 			return err
 		},
 		"setuid": func() error { return unix.Setuid(1) },
+		// Address space that is only reserved does not count, memory does.
+		"much memory": func() error {
+			const much = workerMemory + 1
+			space, err := unix.Mmap(-1, 0, much, unix.PROT_NONE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
+			if err != nil {
+				return fmt.Errorf("reserve: %w", err)
+			}
+			return errors.Join(unix.Mprotect(space, unix.PROT_READ|unix.PROT_WRITE), unix.Munmap(space))
+		},
 	}
 }
 
@@ -131,7 +142,7 @@ func TestConfinedWorker(t *testing.T) {
 			want := map[string]string{
 				"passed": "text", "socket": "EPERM", "unix": "EPERM", "connect": "EPERM", "exec": "EPERM", "become": "EPERM", "ptrace": "EPERM",
 				"mount": "ENOSYS", "kill": "EPERM", "outside": "EACCES", "passwd": "EACCES", "own memory": "EACCES",
-				"read": "done", "write ro": "EACCES", "write": "done", "runnable": runnable, "setuid": "ENOSYS",
+				"read": "done", "write ro": "EACCES", "write": "done", "runnable": runnable, "setuid": "ENOSYS", "much memory": "ENOMEM",
 			}
 			for name, w := range want {
 				if got[name] != w {

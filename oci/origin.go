@@ -137,6 +137,9 @@ func (r *resolved) read(ctx context.Context, o origin, doc document, want v1.Pla
 	if r.manifest, err = v1.ParseManifest(bytes.NewReader(doc.raw)); err != nil {
 		return corrupt("manifest %s: %w", doc.digest, err)
 	}
+	if err := asModule(r.manifest); err != nil {
+		return err
+	}
 	if err := checkManifest(r.manifest); err != nil {
 		return err
 	}

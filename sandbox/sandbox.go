@@ -198,6 +198,8 @@ type Limits struct {
 	PIDs   int64         `json:"pids,omitempty"`
 	Wall   time.Duration `json:"wall,omitempty"`   // wasm: time allowed to run
 	Output int64         `json:"output,omitempty"` // wasm: bytes to stdout and stderr
+	CPU    time.Duration `json:"cpu,omitempty"`    // wasm: processor time allowed
+	Files  int           `json:"files,omitempty"`  // wasm: open at once
 }
 
 // StopRule is how an app is asked to end.

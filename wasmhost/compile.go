@@ -66,7 +66,7 @@ func (r *run) compileModules(ctx context.Context, module []byte) error {
 	defer cancel()
 	// Two workers at least: with one, wazero does not look at the context.
 	ctx = experimental.WithCompilationWorkers(ctx, max(2, runtime.GOMAXPROCS(0)))
-	return r.compileWithin(ctx, module)
+	return r.compileWithin(ctx, module, r.compileMemory)
 }
 
 // offer makes the host's modules that this one imports: each takes its time.
@@ -88,31 +88,6 @@ func (r *run) offer() error {
 		}
 	}
 	return nil
-}
-
-// compileWithin returns when ctx ends even if one function takes for ever.
-func (r *run) compileWithin(ctx context.Context, module []byte) error {
-	type result struct {
-		module wazero.CompiledModule
-		err    error
-	}
-	compiled, ended := make(chan result, 1), make(chan struct{})
-	go func() {
-		defer close(ended)
-		m, err := r.engine.CompileModule(ctx, module)
-		compiled <- result{m, err}
-	}()
-	select {
-	case got := <-compiled:
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		r.module = got.module
-		return got.err
-	case <-ctx.Done():
-		r.left = ended
-		return context.Cause(ctx)
-	}
 }
 
 // closeEngine frees code and memory. No guest code runs any more.

@@ -8,10 +8,12 @@
 //   - no pointer from the module reads or writes outside its memory;
 //   - an endless loop and a blocked host call both end promptly on Stop, on a
 //     signal, and at the time limit (package rewrite);
-//   - memory, tables, output, open files, modules and functions have limits.
+//   - memory, tables, output, open files, modules and functions have limits,
+//     and time and processor time;
+//   - Start returns when compiling takes more time or memory than its limits.
 //
-// It does not promise to bound the memory or time that compiling one hostile
-// function takes, only that Start returns at the time limit for compiling: the
-// worker process around it is what is killed then. Nor does it hide the
-// machine's speed or cache timing from the module.
+// It cannot end the compiling of one hostile function, only leave it behind:
+// the worker process around it, which has a limit of memory of its own, is what
+// is killed then. Nor does it hide the machine's speed or cache timing from the
+// module.
 package wasmhost

@@ -25,19 +25,25 @@ const (
 	DefaultOutput = 4 << 30 // bytes to stdout and stderr together
 )
 
+// MaxFiles is the most that sandbox.Limits.Files can give.
+const MaxFiles = wasi.MaxFiles
+
 // CompileLimit is how long compiling may take.
 const CompileLimit = 2 * time.Minute
 
 // Config is what a Host needs.
 type Config struct {
 	CacheDir string // compiled code, for modules whose Spec names no other; "" means none is kept
-	Log      *slog.Logger
+	// CompileMemory replaces the constant of that name unless it is 0.
+	CompileMemory int64
+	Log           *slog.Logger
 }
 
 // Host runs modules in this process.
 type Host struct {
-	cacheDir string
-	log      *slog.Logger
+	cacheDir      string
+	compileMemory int64
+	log           *slog.Logger
 }
 
 var _ sandbox.Host = (*Host)(nil)
@@ -47,7 +53,7 @@ func New(c Config) *Host {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Host{cacheDir: c.CacheDir, log: c.Log}
+	return &Host{cacheDir: c.CacheDir, compileMemory: orDefault(c.CompileMemory, CompileMemory), log: c.Log}
 }
 
 // Name is "wasm".
@@ -80,11 +86,11 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Brok
 	r := &run{
 		spec: spec, about: about, names: rewritten.Names, checks: rewritten.Checks, log: h.log.With("run", spec.ID),
 		bridge: bridge.New(broker), done: make(chan struct{}),
-		memory: orDefault(spec.Limits.Memory, DefaultMemory),
+		memory: orDefault(spec.Limits.Memory, DefaultMemory), compileMemory: h.compileMemory,
 	}
 	system, err := wasi.New(wasi.Config{
 		Args: spec.Process.Args, Env: spec.Process.Env, Stdio: stdio, Mounts: mounts(spec.Mounts),
-		Output: orDefault(spec.Limits.Output, DefaultOutput), Exceeded: r.exceeded,
+		Output: orDefault(spec.Limits.Output, DefaultOutput), Files: spec.Limits.Files, Exceeded: r.exceeded,
 	})
 	if err != nil {
 		return nil, err
@@ -100,7 +106,7 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Brok
 		system.Close()
 		return nil, fmt.Errorf("compile %s: %w", spec.Name, err)
 	}
-	r.begin(orDefault(spec.Limits.Wall, DefaultWall))
+	r.begin(orDefault(spec.Limits.Wall, DefaultWall), spec.Limits.CPU)
 	return r, nil
 }
 

@@ -144,6 +144,12 @@ func TestLimits(t *testing.T) {
 		{"memory", `int n = 0; while (__builtin_wasm_memory_grow(0, 16) != -1) n++; return n;`, sandbox.Limits{Memory: 16 << 20}, 15, "up", ""},
 		{"memory default", `int n = 0; while (__builtin_wasm_memory_grow(0, 256) != -1) n++; return n;`, sandbox.Limits{}, 31, "up", ""},
 		{"recursion", `return leaf(deep(1));`, sandbox.Limits{}, 134, "up", "trap: "},
+		{"processor time", `for (;;) { asm volatile(""); }`, sandbox.Limits{CPU: 200 * time.Millisecond}, 137, "up", "processor time limit of 200ms"},
+		{"processor time asleep", `sleep(1); return 4;`, sandbox.Limits{CPU: 900 * time.Millisecond}, 4, "up", ""},
+		{"memory used up", `for (;;) __builtin_wasm_memory_grow(0, 1) == -1 ? __builtin_trap() : 0;`, sandbox.Limits{Memory: 16 << 20}, 134, "up",
+			"trap: wasm error: unreachable (it had 16 MiB of memory, and its limit is 16 MiB)"},
+		{"few open files", `int n = 0; while (open_one() == 0) n++; return n;`, sandbox.Limits{Files: 10}, 6, "up", ""},
+		{"many open files", `int n = 0; while (open_one() == 0) n++; return n == 2996 ? 9 : 1;`, sandbox.Limits{Files: 3000}, 9, "up", ""},
 		{"trap", `__builtin_trap();`, sandbox.Limits{}, 134, "up", "trap: "},
 		{"outside memory", `return *(volatile int *)0x7fffff00;`, sandbox.Limits{}, 134, "up", "trap: "},
 		{"exit code", `exit(3);`, sandbox.Limits{}, 3, "up", ""},
@@ -162,7 +168,7 @@ int main`, 1)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			path := buildC(t, head+c.body+"}", "-O1", "-Wl,--stack-first", "-Wl,-z,stack-size=8388608")
-			if c.name == "memory" {
+			if strings.HasPrefix(c.name, "memory") {
 				path = buildC(t, head+c.body+"}", "-O1")
 			}
 			s := begin(t, path, sandbox.Spec{Limits: c.limits, Mounts: []sandbox.Mount{{Source: dir, Target: "/"}}}, &testBroker{})

@@ -4,9 +4,11 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,16 +74,22 @@ func results(t *testing.T, argv []string) map[string]string {
 // The same program under other runtimes, as a table for docs.
 func TestConformanceOfPeers(t *testing.T) {
 	buildC(t, "int main(void){return 0;}")
-	module := clang(t, "testdata/conformance.c", "-O1")
+	modules := []string{clang(t, "testdata/conformance.c", "-O1")}
+	if *update || os.Getenv("CONSENTRY_LONG") != "" {
+		modules = append(modules, buildGo(t, "./testdata/conformance_go"), buildRust(t, "testdata/conformance.rs"))
+	}
 	columns := []string{"wazero", "node"}
 	got := map[string]map[string]string{}
 	for _, name := range columns {
-		base, mounts := conformanceTree(t)
-		if err := os.Remove(filepath.Join(base, "rw/fifo")); err != nil { // which others open, and wait
-			t.Fatal(err)
-		}
-		if argv := peers(t, module, mounts)[name]; argv != nil {
-			got[name] = results(t, argv)
+		got[name] = map[string]string{}
+		for _, module := range modules {
+			base, mounts := conformanceTree(t)
+			if err := os.Remove(filepath.Join(base, "rw/fifo")); err != nil { // which others open, and wait
+				t.Fatal(err)
+			}
+			if argv := peers(t, module, mounts)[name]; argv != nil {
+				maps.Copy(got[name], results(t, argv))
+			}
 		}
 	}
 	if len(got["wazero"]) < 50 {
@@ -100,7 +108,7 @@ func TestConformanceOfPeers(t *testing.T) {
 func conformanceTable(columns []string, got map[string]map[string]string) string {
 	var rows strings.Builder
 	differ := map[string]int{}
-	cases := strings.Split(strings.TrimSpace(conformance), "\n")
+	cases := slices.DeleteFunc(strings.Split(conformance+conformanceGo+conformanceRust, "\n"), func(line string) bool { return line == "" })
 	for _, line := range cases {
 		i := strings.LastIndexByte(line, ' ')
 		name, want := line[:i], line[i+1:]
@@ -127,7 +135,8 @@ func conformanceTable(columns []string, got map[string]map[string]string) string
 	fmt.Fprintf(&out, `# WASI preview 1: what others give
 
 Made by `+"`go test ./wasmhost -run ConformanceOfPeers -update`"+` from the %d cases of
-wasmhost/testdata/conformance.c; Consentry gives the expected value in all of
+wasmhost/testdata (in C on the calls themselves, in Go and Rust through their
+libraries); Consentry gives the expected value in all of
 them. A number is an errno of preview 1, =n a value that the call gave, – a case
 that was not reached. Listed are the cases in which somebody differs; errnos that
 only name the same refusal otherwise (63 and 76, 2 and 63) are harmless, a 0

@@ -28,15 +28,17 @@ const trapCode = 128 + 6
 //	begin ──> execute on a goroutine of its own ──> close(done)
 //	             ^ end: cancels ctx (host calls) and sets the stop flag (guest code)
 type run struct {
-	spec   sandbox.Spec
-	about  Module
-	names  rewrite.Names
-	checks int
-	memory int64 // limit in bytes
-	log    *slog.Logger
-	system *wasi.System
-	bridge *bridge.Bridge
-	plugin *extism.Host // nil unless the module imports it
+	spec          sandbox.Spec
+	about         Module
+	names         rewrite.Names
+	checks        int
+	memory        int64 // limit in bytes
+	used          int64 // bytes of memory when guest code ended
+	compileMemory int64 // in bytes
+	log           *slog.Logger
+	system        *wasi.System
+	bridge        *bridge.Bridge
+	plugin        *extism.Host // nil unless the module imports it
 
 	base   context.Context // carries the allocator, never ends
 	cache  wazero.CompilationCache
@@ -63,20 +65,34 @@ type ending struct{ exit sandbox.Exit }
 
 func (e *ending) Error() string { return "run ended: " + e.exit.Reason }
 
-// begin sets the module running. The time limit counts from here.
-func (r *run) begin(wall time.Duration) {
+// begin sets the module running. The limits of time count from here; cpu 0 is
+// none.
+func (r *run) begin(wall, cpu time.Duration) {
 	ctx, cancel := context.WithCancelCause(r.base)
 	r.cancel = cancel
 	timer := time.AfterFunc(wall, func() {
 		r.end(sandbox.Exit{Code: 128 + int(sandbox.SIGKILL), Reason: fmt.Sprintf("time limit of %s", wall)})
 	})
+	var watch sync.WaitGroup
+	if cpu > 0 {
+		watch.Go(func() { watchCPU(ctx, cpu, cpuTime, func(err error) { r.overCPU(cpu, err) }) })
+	}
 	go func() {
 		defer close(r.done)
+		defer watch.Wait()
 		defer cancel(nil)
 		defer timer.Stop()
 		r.exit = r.outcome(r.execute(ctx))
 		r.clean()
 	}()
+}
+
+func (r *run) overCPU(limit time.Duration, err error) {
+	reason := fmt.Sprintf("processor time limit of %s", limit)
+	if err != nil {
+		reason += fmt.Sprintf(" cannot be watched: %v", err)
+	}
+	r.exceeded(reason)
 }
 
 // execute makes an instance and runs its code.
@@ -89,7 +105,11 @@ func (r *run) execute(ctx context.Context) error {
 	if err := r.arm(mod); err != nil {
 		return err
 	}
-	return r.enter(ctx, mod)
+	err = r.enter(ctx, mod)
+	if memory := mod.Memory(); memory != nil {
+		r.used = int64(memory.Size())
+	}
+	return err
 }
 
 // arm lets end reach the stop flag, also if end was called before.
@@ -146,7 +166,16 @@ func (r *run) outcome(err error) sandbox.Exit {
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	r.log.Debug("trap", "err", err)
-	return sandbox.Exit{Code: trapCode, Reason: "trap: " + text}
+	return sandbox.Exit{Code: trapCode, Reason: "trap: " + text + r.nearMemoryLimit()}
+}
+
+// nearMemoryLimit is what a trap's reason has to say about memory: most
+// languages trap when it does not grow.
+func (r *run) nearMemoryLimit() string {
+	if r.used < r.memory/8*7 {
+		return ""
+	}
+	return fmt.Sprintf(" (it had %d MiB of memory, and its limit is %d MiB)", r.used>>20, r.memory>>20)
 }
 
 func (r *run) clean() {

@@ -25,6 +25,7 @@ type Client struct {
 	broker *wire.BrokerServer
 	ended  chan struct{} // closed once the process was reaped
 	err    error         // how it ended; read after ended
+	left   bool          // it ended by itself; read after ended
 	stop   context.CancelFunc
 }
 
@@ -58,7 +59,7 @@ func (c *Client) reap(ctx context.Context) {
 	defer close(c.ended)
 	err := c.peer.Serve(ctx)
 	c.broker.Close()
-	if !errors.Is(err, io.EOF) {
+	if c.left = errors.Is(err, io.EOF); !c.left {
 		c.cmd.Process.Kill() //nolint:errcheck // it may have ended
 	}
 	c.err = c.cmd.Wait()
@@ -117,12 +118,20 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Brok
 		return nil, err
 	}
 	if _, err := client.peer.Call(ctx, verbModule, moduleJob{Spec: spec}, nil, spec.Process.Stdio[:]...); err != nil {
-		client.Close()
-		return nil, err
+		return nil, client.explain(err)
 	}
 	m := &moduleInstance{client: client, done: make(chan struct{})}
 	go m.wait(context.WithoutCancel(ctx))
 	return m, nil
+}
+
+// explain ends the worker after a start that failed, and says so if it was the
+// worker that went.
+func (c *Client) explain(err error) error {
+	if ended := c.Close(); c.left && ended != nil {
+		return fmt.Errorf("%w: the process that compiles the module has ended (%w); it may have reached its memory limit", err, ended)
+	}
+	return err
 }
 
 type moduleInstance struct {

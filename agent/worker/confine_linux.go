@@ -17,6 +17,7 @@ func confineRouter() error {
 func confineModule(spec sandbox.Spec) error {
 	w := linuxhost.Worker{
 		Wasm:     true,
+		Memory:   moduleMemory(spec.Limits.Memory),
 		ReadDirs: []string{filepath.Dir(spec.Module.Path), "/etc/ssl", "/usr/share/ca-certificates", "/usr/share/zoneinfo"},
 	}
 	if spec.Module.Cache != "" {

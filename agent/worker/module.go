@@ -14,6 +14,20 @@ import (
 
 const stdFiles = 3
 
+// runtimeMemory is what the runtime needs beside a module's memory once it is
+// compiled, in bytes: code, tables, answers of servers, a plugin's blocks.
+const runtimeMemory = 1 << 30
+
+// moduleMemory bounds the memory of the process that compiles and runs a module
+// with this limit. Compiling ends with an error before it is reached; this is
+// for what takes memory faster than anybody looks.
+func moduleMemory(limit int64) int64 {
+	if limit <= 0 {
+		limit = wasmhost.DefaultMemory
+	}
+	return limit + wasmhost.CompileMemory + runtimeMemory
+}
+
 // startModule confines the process to what the module was given and starts it.
 func (s *server) startModule(body json.RawMessage, files []*os.File) error {
 	var job moduleJob

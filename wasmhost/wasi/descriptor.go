@@ -51,15 +51,21 @@ func (d *descriptor) close() {
 
 // add gives d the lowest free number.
 func (s *System) add(d *descriptor) (uint32, abi.Errno) {
-	if len(s.fds) >= MaxFDs {
+	if len(s.fds) >= s.maxFDs {
 		return 0, abi.EMFILE
 	}
-	fd := uint32(3)
+	fd := s.free
 	for s.fds[fd] != nil {
 		fd++
 	}
-	s.fds[fd] = d
+	s.fds[fd], s.free = d, fd+1
 	return fd, abi.OK
+}
+
+// remove forgets a number; its descriptor is the caller's.
+func (s *System) remove(fd uint32) {
+	delete(s.fds, fd)
+	s.free = min(s.free, max(fd, 3))
 }
 
 // get returns the descriptor if it has all of rights.

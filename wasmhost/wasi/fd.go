@@ -13,7 +13,7 @@ func (s *System) fdClose(_ context.Context, c abi.Call) abi.Errno {
 		return errno
 	}
 	d.close()
-	delete(s.fds, c.U32(0))
+	s.remove(c.U32(0))
 	return abi.OK
 }
 
@@ -27,7 +27,7 @@ func (s *System) fdRenumber(_ context.Context, c abi.Call) abi.Errno {
 	if from != to {
 		replaced.close()
 		s.fds[to] = moved
-		delete(s.fds, from)
+		s.remove(from)
 	}
 	return abi.OK
 }

@@ -40,7 +40,7 @@ func (s *System) pathOpen(_ context.Context, c abi.Call) abi.Errno {
 		return errno
 	}
 	c.Mem.Bytes(c.U32(8), 4) // before anything is opened
-	if len(s.fds) >= MaxFDs {
+	if len(s.fds) >= s.maxFDs {
 		return abi.EMFILE
 	}
 	d, errno := o.open()

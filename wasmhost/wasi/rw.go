@@ -3,6 +3,7 @@ package wasi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -160,7 +161,7 @@ func (s *System) writeStream(d *descriptor, p []byte) (int, error) {
 	n, err := d.stream.write(s.wake, p, d.flags&flagNonblock == 0)
 	s.output -= int64(n)
 	if over && err == nil {
-		s.exceeded("output limit")
+		s.exceeded(fmt.Sprintf("output limit of %d bytes", s.limit))
 		return n, os.ErrClosed
 	}
 	return n, err

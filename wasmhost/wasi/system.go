@@ -1,6 +1,7 @@
 package wasi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -19,8 +20,9 @@ const ModuleName = "wasi_snapshot_preview1"
 
 // Bounds of one System.
 const (
-	MaxFDs      = 1024
-	maxArgBytes = 2 << 20 // arguments and environment together, as execve has
+	DefaultFiles = 1024     // descriptors, standard streams and mounts included
+	MaxFiles     = 16 << 10 // that Config.Files may be: each is one of this process as well
+	maxArgBytes  = 2 << 20  // arguments and environment together, as execve has
 )
 
 // Config is what a System offers to its guest.
@@ -30,6 +32,7 @@ type Config struct {
 	Stdio  Stdio
 	Mounts []Mount
 	Output int64 // bytes to stdout and stderr together
+	Files  int   // descriptors open at once; 0 is DefaultFiles
 	// Exceeded is called when a limit is reached that ends the run.
 	Exceeded func(limit string)
 }
@@ -45,10 +48,13 @@ type Mount struct {
 type System struct {
 	args, env []string
 	fds       map[uint32]*descriptor
+	maxFDs    int
+	free      uint32 // no number from 3 to below it is free
 	mounts    []Mount
 	began     time.Time // origin of the monotonic clock
 	wake      *waker
 	output    int64 // bytes left
+	limit     int64 // bytes of output in all
 	exceeded  func(string)
 	stdio     Stdio
 }
@@ -63,8 +69,9 @@ func New(c Config) (*System, error) {
 		return nil, err
 	}
 	s := &System{
+		maxFDs: cmp.Or(min(max(c.Files, 0), MaxFiles), DefaultFiles), free: 3,
 		args: c.Args, env: c.Env, fds: map[uint32]*descriptor{}, mounts: c.Mounts,
-		began: time.Now(), wake: wake, output: c.Output, exceeded: c.Exceeded, stdio: c.Stdio,
+		began: time.Now(), wake: wake, output: c.Output, limit: c.Output, exceeded: c.Exceeded, stdio: c.Stdio,
 	}
 	for fd, d := range c.Stdio.descriptors() {
 		s.fds[uint32(fd)] = d
@@ -106,7 +113,7 @@ func (s *System) mount(m Mount) error {
 	})
 	if errno != abi.OK {
 		root.Close()
-		return fmt.Errorf("mount at %s: more than %d mounts", m.Target, MaxFDs)
+		return fmt.Errorf("mount at %s: more than %d open files with it", m.Target, s.maxFDs)
 	}
 	return nil
 }

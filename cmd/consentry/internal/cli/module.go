@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,13 +18,16 @@ import (
 type moduleFlags struct {
 	call, invoke, input string
 	config, dirs        []string
-	timeout             time.Duration
+	timeout, cpuTime    time.Duration
+	openFiles           int
 	flags               *pflag.FlagSet
 }
 
 func (f *moduleFlags) add(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.dirs, "dir", nil, "wasm: give a folder to read and write: `DIR[::/inside]`")
 	flags.DurationVar(&f.timeout, "timeout", 0, "wasm: end the run after this time, such as 30s")
+	flags.DurationVar(&f.cpuTime, "cpu-time", 0, "wasm: end the run when it has used this much processor time, such as 10s")
+	flags.IntVar(&f.openFiles, "open-files", 0, "wasm: files it may have open at once")
 	f.addCall(flags)
 }
 
@@ -60,13 +64,17 @@ func (f *moduleFlags) behind(file string, args []string) ([]string, error) {
 func (f *moduleFlags) apply(r *api.RunRequest, cwd string) error {
 	// A command without these flags, such as install, makes requests as well.
 	given := f.flags != nil && f.flags.Changed("input")
-	r.Limits.Wall = f.timeout
+	r.Limits.Wall, r.Limits.CPU, r.Limits.Files = f.timeout, f.cpuTime, f.openFiles
 	for _, text := range f.dirs {
 		r.Shares = append(r.Shares, moduleDir(text, cwd))
 	}
 	switch {
 	case f.timeout < 0:
 		return badFlag("--timeout", f.timeout.String(), "less than nothing", "--timeout 30s")
+	case f.cpuTime < 0:
+		return badFlag("--cpu-time", f.cpuTime.String(), "less than nothing", "--cpu-time 10s")
+	case f.openFiles < 0:
+		return badFlag("--open-files", strconv.Itoa(f.openFiles), "less than nothing", "--open-files 4096")
 	case f.call != "" && f.invoke != "":
 		return hinted("leave one of them out", fmt.Errorf("--call and --invoke exclude each other"))
 	case f.invoke != "":

@@ -1,0 +1,99 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/app"
+	"github.com/consentry/consentry/internal/atomicfile"
+	"github.com/consentry/consentry/oci"
+)
+
+// pulledModule is what the store knows about a module of a registry, by the
+// reference it was pulled as.
+type pulledModule struct {
+	Ref string  `json:"ref"`
+	App app.App `json:"app"`
+}
+
+func (m *moduleStore) pulledPath(ref string) string {
+	sum := sha256.Sum256([]byte(ref))
+	return filepath.Join(m.dir, "refs", hex.EncodeToString(sum[:])+".json")
+}
+
+// pulled is the module that ref named when it was pulled; nil if none is here.
+func (m *moduleStore) pulled(ref string) (*app.App, error) {
+	raw, err := os.ReadFile(m.pulledPath(ref))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("module store: %w", err)
+	}
+	var kept pulledModule
+	if json.Unmarshal(raw, &kept) != nil || kept.Ref != ref {
+		return nil, nil // damaged: it is pulled again
+	}
+	if _, err := os.Stat(m.path(kept.App.Digest)); err != nil {
+		return nil, nil //nolint:nilerr // its module is not here
+	}
+	return &kept.App, nil
+}
+
+func (m *moduleStore) setPulled(ref string, module app.App) error {
+	raw, err := json.Marshal(pulledModule{Ref: ref, App: module})
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Write(m.pulledPath(ref), raw, 0o600); err != nil {
+		return fmt.Errorf("module store: %w", err)
+	}
+	return nil
+}
+
+// storedModule is the module of a registry that is here already, unless the
+// request wants the registry to be asked.
+func (a *Agent) storedModule(req api.RunRequest) (*app.App, error) {
+	src, err := oci.ParseSource(req.Source)
+	if err != nil || src.Kind != oci.Registry || req.Pull == oci.PullAlways {
+		return nil, nil //nolint:nilerr // package oci says what is wrong with it
+	}
+	return a.modules.pulled(src.String())
+}
+
+// pullModule fetches the module that a reference or an OCI layout has in place
+// of an image. Its digest is its identity, whatever the reference names later.
+func (a *Agent) pullModule(ctx context.Context, source string, progress func(api.Progress)) (app.App, error) {
+	src, err := oci.ParseSource(source)
+	if err != nil {
+		return app.App{}, err
+	}
+	var from *oci.Module
+	module, err := a.modules.keep(source, func(to io.Writer) (string, error) {
+		from, err = a.images.Module(ctx, src, maxModule, to, progressOf(progress))
+		if err != nil {
+			return "", err
+		}
+		return from.Digest, nil
+	})
+	if err != nil {
+		return app.App{}, err
+	}
+	module.Name, module.Publisher = appName(from.Name), from.Publisher
+	if module.Manifest == nil {
+		module.Manifest = from.Manifest
+	}
+	if src.Kind == oci.Registry {
+		err = a.modules.setPulled(src.String(), module)
+	}
+	return module, err
+}
