@@ -77,11 +77,11 @@ func fetchModule(ctx context.Context, o origin, limit int64, w io.Writer, report
 	if err := errors.Join(err, body.Close()); err != nil {
 		return nil, cut(err)
 	}
-	if sum.n != layer.Size || sum.digest() != layer.Digest.String() {
-		return nil, corrupt("module %s: got %d bytes with digest %s", layer.Digest, sum.n, sum.digest())
+	if sum.n.Load() != layer.Size || sum.digest() != layer.Digest.String() {
+		return nil, corrupt("module %s: got %d bytes with digest %s", layer.Digest, sum.n.Load(), sum.digest())
 	}
 	m.finish()
-	return &Module{Digest: sum.digest(), Publisher: o.publisher(), Size: sum.n, Manifest: manifest}, nil
+	return &Module{Digest: sum.digest(), Publisher: o.publisher(), Size: sum.n.Load(), Manifest: manifest}, nil
 }
 
 // artifact is the error of resolve for a module.
