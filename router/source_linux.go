@@ -21,8 +21,8 @@ type source struct {
 	raw  syscall.RawConn
 }
 
-func newSource(conn net.Conn) *source {
-	s := &source{conn: conn}
+func newSource(conn net.Conn) source {
+	s := source{conn: conn}
 	if sys, ok := conn.(syscall.Conn); ok {
 		if raw, err := sys.SyscallConn(); err == nil {
 			s.raw = raw
@@ -30,6 +30,9 @@ func newSource(conn net.Conn) *source {
 	}
 	return s
 }
+
+// canPark says whether the connection can wait in a lot.
+func (s *source) canPark() bool { return s.raw != nil }
 
 // forward moves some bytes to the app, and returns how many. It takes a buffer
 // from l, and gives it back while there is nothing to read.
@@ -126,8 +129,6 @@ type outlet struct {
 	conn net.Conn
 	raw  syscall.RawConn
 }
-
-func newOutlet(conn net.Conn) *outlet { return (*outlet)(newSource(conn)) }
 
 // forward moves what the app has sent, and returns how much; errWait when that
 // is nothing. io.EOF is the app's half-close.

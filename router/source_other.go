@@ -6,7 +6,9 @@ import "net"
 
 type source struct{ conn net.Conn }
 
-func newSource(conn net.Conn) *source { return &source{conn} }
+func newSource(conn net.Conn) source { return source{conn} }
+
+func (s *source) canPark() bool { return false }
 
 // forward moves some bytes to the app, and returns how many.
 func (s *source) forward(to *splice, l *lent) (int, error) {
@@ -21,8 +23,6 @@ func (s *source) forward(to *splice, l *lent) (int, error) {
 }
 
 type outlet struct{ conn net.Conn }
-
-func newOutlet(conn net.Conn) *outlet { return &outlet{conn} }
 
 // forward moves what the app has sent, and returns how much; errWait when
 // that is nothing.

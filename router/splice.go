@@ -4,16 +4,24 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
+
+	"gvisor.dev/gvisor/pkg/waiter"
 )
 
 // splice moves bytes between the app and a connection outside until both
 // directions have ended. An end of stream is passed on as a half-close, a
 // reset as a reset.
 //
-// What comes down is moved by one goroutine; what goes up by another that lives
-// only while the app has something to say, as most flows are idle.
+// Each direction is moved by a goroutine that lives only while there is
+// something to move, as most flows are idle:
+//
+//	up    parked ── the app said something ──> copyUp ── it says no more ──> parked
+//	down  parked ── the lot saw bytes ──> copyDown ── nothing for linger ──> parked
+//
+// Whichever direction ends last closes both sides.
 type splice struct {
 	app   *appConn
 	out   net.Conn
@@ -23,73 +31,118 @@ type splice struct {
 	guard   guard    // nil when bytes need no look
 	answers *answers // nil for a flow that has no guard
 	pace    pacer
+	lot     *lot   // nil when out cannot wait in one
+	ended   func() // called once, when both sides are closed
 
-	up, down uint64 // bytes from and to the app
-	parked   atomic.Bool
-	upDone   chan struct{}
+	// from, up, down and lingers belong to the goroutine of their direction,
+	// then to the one that closes.
+	from     source
+	up, down uint64    // bytes from and to the app
+	lingers  time.Time // when the read deadline of out was set
+
+	entry      waiter.Entry
+	upParked   atomic.Bool
+	downParked atomic.Bool
+	downEnded  atomic.Bool
+	gone       atomic.Bool  // one side was reset
+	open       atomic.Int32 // directions
 }
 
-func (s *splice) run() {
-	// Linux tells us of the app's reset at once, but the goroutine that would
-	// see it may be stuck writing to a slow server.
-	forget := s.app.onReset(func() { s.out.SetDeadline(time.Unix(1, 0)) })
-	defer forget()
-	s.upDone = make(chan struct{})
-	unwatch := s.app.onReadable(s.wake)
-	defer unwatch()
-	s.parked.Store(true)
-	if s.app.readable() {
-		s.wake()
+// start moves bytes until the flow is idle or has ended; what goes on after
+// that does so on other goroutines.
+func (s *splice) start() {
+	s.open.Store(2)
+	s.from = newSource(s.out)
+	if !s.from.canPark() {
+		s.lot = nil
+	}
+	s.upParked.Store(true)
+	s.entry.Init(s, waiter.ReadableEvents|hangUp)
+	s.app.queue.EventRegister(&s.entry)
+	if s.app.isReset() || s.app.readable() { // before that
+		s.NotifyEvent(0)
 	}
 	s.copyDown()
-	<-s.upDone
+}
+
+// NotifyEvent is called by the stack when the app said something, or was reset.
+// It does not block.
+func (s *splice) NotifyEvent(waiter.EventMask) {
 	if s.app.isReset() {
-		abortOut(s.out)
+		s.expire() // Linux tells us at once, but copyUp may be stuck writing to a slow server
 	}
-	s.app.close()
-	s.out.Close()
-	s.count.bytesIn.Add(s.up)
-	s.count.bytesOut.Add(s.down)
+	s.wake()
 }
 
 // wake starts copyUp, unless it runs or has ended.
 func (s *splice) wake() {
-	if s.parked.CompareAndSwap(true, false) {
+	if s.upParked.CompareAndSwap(true, false) {
 		go s.copyUp()
 	}
 }
 
-// cut resets both sides; run then returns.
+// cut resets both sides; both directions then end.
 func (s *splice) cut() {
 	s.app.Abort()
-	s.out.SetDeadline(time.Unix(1, 0))
+	s.expire()
+}
+
+// expire ends every read and write of the far connection.
+func (s *splice) expire() {
+	s.gone.Store(true)
+	s.out.SetDeadline(past)
+	s.resume()
+}
+
+// resume starts copyDown when it is parked.
+func (s *splice) resume() {
+	if s.downParked.CompareAndSwap(true, false) {
+		go s.copyDown()
+	}
+}
+
+// sideEnded is called once by each direction.
+func (s *splice) sideEnded() {
+	if s.open.Add(-1) > 0 {
+		return
+	}
+	s.app.queue.EventUnregister(&s.entry)
+	if s.app.isReset() {
+		abortOut(s.out)
+	}
+	s.app.close()
+	s.lot.forget(s)
+	s.out.Close()
+	s.count.bytesIn.Add(s.up)
+	s.count.bytesOut.Add(s.down)
+	s.ended()
 }
 
 // copyUp moves what the app has said, until it says no more.
 func (s *splice) copyUp() {
 	var buf lent
 	defer buf.giveBack()
-	to := newOutlet(s.out)
+	to := outlet(s.from)
 	for {
-		n, err := s.stepUp(to, &buf)
-		s.up += uint64(n)
+		n, err := s.stepUp(&to, &buf)
+		s.up += uint64(n) //nolint:gosec // not negative
 		if paced := spend(s.pace.up, n, func() bool { return !s.app.isReset() }); paced != nil {
 			err = paced
 		}
 		switch {
 		case err == nil:
 		case errors.Is(err, errWait):
-			s.parked.Store(true)
-			if !s.canStep() || !s.parked.CompareAndSwap(true, false) {
+			s.upParked.Store(true)
+			if !s.canStep() || !s.upParked.CompareAndSwap(true, false) {
 				return // wake goes on from here
 			}
 		case errors.Is(err, io.EOF):
 			closeWrite(s.out)
-			close(s.upDone)
+			s.sideEnded()
 			return
 		default:
 			s.cut()
-			close(s.upDone)
+			s.sideEnded()
 			return
 		}
 	}
@@ -128,29 +181,89 @@ func (s *splice) stepUp(to *outlet, buf *lent) (int, error) {
 	return n, errors.Join(lost, err)
 }
 
+// linger is how long, up to twice, a direction without bytes keeps its
+// goroutine: waking it from the lot costs more than from Go's own poller.
+const linger = 100 * time.Millisecond
+
+// past is a deadline that ends reads and writes at once.
+var past = time.Unix(1, 0)
+
+// copyDown moves what the far end has said, until it has said nothing for a
+// while.
 func (s *splice) copyDown() {
 	var buf lent
 	defer buf.giveBack()
-	from := newSource(s.out)
 	for {
-		n, err := from.forward(s, &buf)
-		s.down += uint64(n)
+		s.setLinger()
+		n, err := s.from.forward(s, &buf)
+		s.down += uint64(n) //nolint:gosec // not negative
 		if paced := spend(s.pace.down, n, s.alive); paced != nil {
 			err = paced
 		}
-		if errors.Is(err, io.EOF) {
-			s.app.closeWrite()
-			if s.answers.noMore() {
-				s.wake()
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded) && s.lot != nil && !s.gone.Load():
+			buf.giveBack()
+			if s.park() {
+				return
 			}
-			s.watch()
+		case errors.Is(err, io.EOF):
+			s.endDown()
 			return
-		}
-		if err != nil {
+		default:
 			s.cut()
+			s.sideEnded()
 			return
 		}
 	}
+}
+
+// setLinger moves the read deadline on, unless that was done lately.
+func (s *splice) setLinger() {
+	if s.lot == nil {
+		return
+	}
+	now := time.Now()
+	if now.Sub(s.lingers) < linger {
+		return
+	}
+	s.lingers = now
+	s.out.SetReadDeadline(now.Add(2 * linger))
+	if s.gone.Load() { // expire came in between, and its deadline stands
+		s.out.SetReadDeadline(past)
+	}
+}
+
+// park leaves the far connection to the lot, unless it says no.
+func (s *splice) park() bool {
+	s.downParked.Store(true)
+	if waits := s.lot.wait(s, lotReadable); waits && !s.gone.Load() {
+		return true
+	}
+	return !s.downParked.CompareAndSwap(true, false)
+}
+
+// lotSaw is called by the lot, after which the far connection is no longer
+// watched. It does not block.
+func (s *splice) lotSaw(broken bool) {
+	switch {
+	case !s.downEnded.Load():
+		s.resume()
+	case broken:
+		s.cut()
+	}
+}
+
+// endDown passes on that the far end has said its last. Nobody reads it any
+// more, so the lot looks after it: a cut would go unnoticed.
+func (s *splice) endDown() {
+	s.app.closeWrite()
+	if s.answers.noMore() {
+		s.wake()
+	}
+	s.downEnded.Store(true)
+	s.lot.wait(s, lotBroken)
+	s.sideEnded()
 }
 
 // toApp sends what came down.
@@ -162,24 +275,6 @@ func (s *splice) toApp(data []byte) error {
 }
 
 func (s *splice) alive() bool { return !broken(s.out) }
-
-// watch looks after a flow on which the other side has said its last: nobody
-// reads it any more, so a cut would go unnoticed.
-func (s *splice) watch() {
-	tick := time.NewTicker(stallCheck)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.upDone:
-			return
-		case <-tick.C:
-			if !s.alive() {
-				s.cut()
-				return
-			}
-		}
-	}
-}
 
 func closeWrite(conn net.Conn) {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {

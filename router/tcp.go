@@ -151,11 +151,10 @@ func quoteOf(pkt *stack.PacketBuffer) []byte {
 	return append(quote, pkt.TransportHeader().Slice()...)
 }
 
-// serveSYN is one flow of the app from SYN to end, on a goroutine of its own.
+// serveSYN is one flow of the app from SYN to end, on a goroutine of its own
+// while it is not idle.
 func (r *Router) serveSYN(req *tcp.ForwarderRequest) {
-	id := req.ID()
-	h := r.syns.get(id)
-	defer r.flows.end(h.flow)
+	h := r.syns.get(req.ID())
 	switch h.flow.to.service {
 	case theResolver:
 		if conn := r.accept(req, h); conn != nil {
@@ -166,11 +165,15 @@ func (r *Router) serveSYN(req *tcp.ForwarderRequest) {
 			r.data.serve(conn.conn())
 		}
 	default:
-		r.serveBroker(req, h)
+		if r.serveBroker(req, h) {
+			return // the splice ends the flow
+		}
 	}
+	r.flows.end(h.flow)
 }
 
-func (r *Router) serveBroker(req *tcp.ForwarderRequest, h *heldSYN) {
+// serveBroker says whether a splice has begun.
+func (r *Router) serveBroker(req *tcp.ForwarderRequest, h *heldSYN) bool {
 	f := h.flow
 	out, err := r.broker.Dial(f.ctx, f.request())
 	if err == nil && f.ctx.Err() != nil { // the app has gone meanwhile
@@ -179,18 +182,22 @@ func (r *Router) serveBroker(req *tcp.ForwarderRequest, h *heldSYN) {
 	}
 	if err != nil {
 		r.refuse(req, h, err)
-		return
+		return false
 	}
 	app := r.accept(req, h)
 	if app == nil {
 		out.Close()
-		return
+		return false
 	}
-	s := &splice{app: app, out: out, flow: f, count: &r.count, pace: r.pace, answers: new(answers)}
+	s := &splice{app: app, out: out, flow: f, count: &r.count, pace: r.pace, answers: new(answers), lot: r.lot}
 	s.guard = guardOf(f, s.answers)
+	s.ended = func() {
+		r.log.Debug("flow ended", "host", f.to.host, "port", f.to.port, "up", s.up, "down", s.down)
+		r.flows.end(f)
+	}
 	r.flows.opened(f, s.cut)
-	s.run()
-	r.log.Debug("flow ended", "host", f.to.host, "port", f.to.port, "up", s.up, "down", s.down)
+	s.start()
+	return true
 }
 
 // refuse answers a held SYN with no.

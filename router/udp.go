@@ -144,7 +144,6 @@ type association struct {
 
 // close may be called from any goroutine, more than once.
 func (a *association) close() {
-	past := time.Unix(1, 0)
 	a.app.SetDeadline(past) //nolint:errcheck // it never fails
 	a.out.SetDeadline(past)
 }
