@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"sync"
 	"syscall"
 
@@ -17,8 +18,11 @@ type lot struct {
 	file *os.File
 	raw  syscall.RawConn
 
+	wg sync.WaitGroup // of what gives memory back
+
 	mu    sync.Mutex
 	flows map[int32]*splice // by the descriptor of their far end
+	most  int               // flows that waited when memory was given back
 }
 
 // What a flow waits for. Each wait ends with the first event.
@@ -27,8 +31,13 @@ const (
 	lotBroken   = unix.EPOLLONESHOT // errors are always reported
 )
 
-// lotEvents are taken at a time.
-const lotEvents = 64
+const (
+	// lotEvents are taken at a time.
+	lotEvents = 64
+	// lotReturn is after how many more flows than ever before memory is given
+	// back: opening them took twice what they hold, and they may stay for hours.
+	lotReturn = 1000
+)
 
 func newLot() (*lot, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -59,8 +68,17 @@ func (l *lot) wait(s *splice, events uint32) bool {
 		defer l.mu.Unlock()
 		l.flows[int32(fd)] = s //nolint:gosec // a descriptor
 		added = l.arm(int(fd), events) == nil
+		l.giveBack()
 	})
 	return err == nil && added
+}
+
+// giveBack is called with mu held.
+func (l *lot) giveBack() {
+	if len(l.flows) >= l.most+lotReturn {
+		l.most = len(l.flows)
+		l.wg.Go(debug.FreeOSMemory)
+	}
 }
 
 func (l *lot) arm(fd int, events uint32) error {
@@ -124,4 +142,8 @@ func (l *lot) run() {
 	}
 }
 
-func (l *lot) close() { l.file.Close() }
+// close comes when no flow waits any more.
+func (l *lot) close() {
+	l.file.Close()
+	l.wg.Wait()
+}

@@ -189,6 +189,7 @@ func (r *Router) serveBroker(req *tcp.ForwarderRequest, h *heldSYN) bool {
 		out.Close()
 		return false
 	}
+	f.cancel() // only the Broker's wait needed the context, and it is much of what an idle flow holds
 	s := &splice{app: app, out: out, flow: f, count: &r.count, pace: r.pace, answers: new(answers), lot: r.lot}
 	s.guard = guardOf(f, s.answers)
 	s.ended = func() {
