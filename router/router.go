@@ -63,8 +63,9 @@ type Router struct {
 
 const (
 	nic = 1
-	// bufferSize of each direction of a TCP flow, in bytes.
-	bufferSize = 1 << 20
+	// bufferSize of each direction of a TCP flow, in bytes: whole segments, as a
+	// buffer that is nearly full would take a crumb of one.
+	bufferSize = 16 * segmentData
 	// timeWait is short, as nothing is reordered or lost between the app's
 	// kernel and this stack.
 	timeWait = time.Second

@@ -90,14 +90,21 @@ func sendRead(to *splice, data []byte, err error) (int, error) {
 	return len(data), err
 }
 
-// sendWaiting sends what waits in a socket, when the app takes it; otherwise it
-// does nothing.
-func sendWaiting(app *appConn, fd, waiting int) (int, error) {
-	n, fault := app.ep.Write(&payload{fd: fd, left: min(waiting, spliceBuffer)}, tcpip.WriteOptions{})
-	if wouldBlock(fault) {
-		return 0, nil
+// sendWaiting sends some of what waits in a socket, segment by segment, as far as
+// the app takes it. Each then lies in one piece of the stack's memory.
+func sendWaiting(app *appConn, fd, waiting int) (sent int, err error) {
+	for waiting >= directRead && sent < spliceBuffer {
+		n, fault := app.ep.Write(&payload{fd: fd, left: min(waiting, segmentData)}, tcpip.WriteOptions{})
+		if wouldBlock(fault) {
+			break
+		}
+		if fault != nil {
+			return sent, failure(fault)
+		}
+		sent += int(n)
+		waiting -= int(n)
 	}
-	return int(n), failure(fault)
+	return sent, nil
 }
 
 // payload is what waits in a socket.
