@@ -2,6 +2,7 @@ package router
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"sync/atomic"
@@ -13,7 +14,7 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// appConn is a TCP connection with the app.
+// appConn is a TCP connection with the app, or the app's end of a UDP association.
 type appConn struct {
 	ep      tcpip.Endpoint
 	queue   *waiter.Queue
@@ -22,6 +23,13 @@ type appConn struct {
 
 func newAppConn(ep tcpip.Endpoint, queue *waiter.Queue) *appConn {
 	ep.SocketOptions().SetDelayOption(false) // no Nagle
+	return &appConn{ep: ep, queue: queue}
+}
+
+// newAppDatagrams is for UDP: what is said before anybody reads it waits, up to
+// a bound.
+func newAppDatagrams(ep tcpip.Endpoint, queue *waiter.Queue) *appConn {
+	ep.SocketOptions().SetReceiveBufferSize(udpQueue, false)
 	return &appConn{ep: ep, queue: queue}
 }
 
@@ -52,8 +60,16 @@ var errWait = errors.New("nothing there yet")
 
 // receiveLent reads what there is, at least a byte; io.EOF is the app's
 // half-close. The buffer is given back when there is nothing.
-func (c *appConn) receiveLent(l *lent) ([]byte, error) {
-	buf := l.take(c.waiting())
+func (c *appConn) receiveLent(l *lent) ([]byte, error) { return c.receive(l, c.waiting()) }
+
+// receiveDatagram is the same for UDP. A datagram may come after it was looked
+// whether there is one, and must then not be cut short.
+func (c *appConn) receiveDatagram(l *lent) ([]byte, error) {
+	return c.receive(l, cmp.Or(c.waiting(), maxDatagram))
+}
+
+func (c *appConn) receive(l *lent, most int) ([]byte, error) {
+	buf := l.take(most)
 	n, err := c.tryReceive(buf)
 	if wouldBlock(err) {
 		l.giveBack()

@@ -21,7 +21,7 @@ type lot struct {
 	wg sync.WaitGroup // of what gives memory back
 
 	mu    sync.Mutex
-	flows map[int32]*splice // by the descriptor of their far end
+	flows map[int32]*farEnd // by descriptor
 	most  int               // flows that waited when memory was given back
 }
 
@@ -48,7 +48,7 @@ func newLot() (*lot, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("make epoll instance: %w", err)
 	}
-	l := &lot{file: os.NewFile(uintptr(fd), "epoll"), flows: map[int32]*splice{}}
+	l := &lot{file: os.NewFile(uintptr(fd), "epoll"), flows: map[int32]*farEnd{}}
 	if l.raw, err = l.file.SyscallConn(); err != nil {
 		l.file.Close()
 		return nil, fmt.Errorf("make epoll instance: %w", err)
@@ -56,17 +56,17 @@ func newLot() (*lot, error) {
 	return l, nil
 }
 
-// wait calls s.lotSaw once there is something to see, perhaps before it
-// returns. False says that the flow cannot wait here.
-func (l *lot) wait(s *splice, events uint32) bool {
+// wait calls e.lotSaw once there is something to see, perhaps before it
+// returns. False says that the connection cannot wait here.
+func (l *lot) wait(e *farEnd, events uint32) bool {
 	if l == nil {
 		return false
 	}
 	added := false
-	err := s.from.raw.Control(func(fd uintptr) {
+	err := e.raw.Control(func(fd uintptr) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.flows[int32(fd)] = s //nolint:gosec // a descriptor
+		l.flows[int32(fd)] = e //nolint:gosec // a descriptor
 		added = l.arm(int(fd), events) == nil
 		l.giveBack()
 	})
@@ -98,17 +98,17 @@ func (l *lot) control(f func(epoll int) error) error {
 	return errors.Join(err, failed)
 }
 
-// forget comes before the far end of s is closed. The kernel would not forget
-// it by itself: the agent has the same connection open.
-func (l *lot) forget(s *splice) {
+// forget comes before e is closed. The kernel would not forget it by itself: the
+// agent has the same connection open.
+func (l *lot) forget(e *farEnd) {
 	if l == nil {
 		return
 	}
 	//nolint:errcheck // it may never have waited, or the lot may be closed
-	s.from.raw.Control(func(fd uintptr) {
+	e.raw.Control(func(fd uintptr) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if l.flows[int32(fd)] != s { //nolint:gosec // a descriptor
+		if l.flows[int32(fd)] != e { //nolint:gosec // a descriptor
 			return
 		}
 		delete(l.flows, int32(fd)) //nolint:gosec // a descriptor
@@ -133,10 +133,10 @@ func (l *lot) run() {
 		}
 		for _, event := range events[:n] {
 			l.mu.Lock()
-			s := l.flows[event.Fd]
+			e := l.flows[event.Fd]
 			l.mu.Unlock()
-			if s != nil { // else forgotten meanwhile
-				s.lotSaw(event.Events&unix.EPOLLERR != 0)
+			if e != nil { // else forgotten meanwhile
+				e.lotSaw(event.Events&unix.EPOLLERR != 0)
 			}
 		}
 	}

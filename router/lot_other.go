@@ -12,7 +12,7 @@ const (
 
 func newLot() (*lot, error) { return &lot{}, nil }
 
-func (*lot) wait(*splice, uint32) bool { return false }
-func (*lot) forget(*splice)            {}
+func (*lot) wait(*farEnd, uint32) bool { return false }
+func (*lot) forget(*farEnd)            {}
 func (*lot) run()                      {}
 func (*lot) close()                    {}

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -70,6 +71,44 @@ func (s *source) forward(to *splice, l *lent) (int, error) {
 		return 0, io.EOF
 	}
 	return sendRead(to, buf[:n], nil)
+}
+
+// receive reads one datagram into a buffer of l, which is given back while there
+// is none. Nothing at all is the end of a connection that keeps messages apart.
+func (s *source) receive(l *lent) ([]byte, error) {
+	if s.raw == nil {
+		buf := l.take(spliceBuffer)
+		n, err := s.conn.Read(buf)
+		return buf[:n], err
+	}
+	var buf []byte
+	n, err := 0, error(nil)
+	wait := s.raw.Read(func(fd uintptr) bool {
+		buf = l.take(cmp.Or(unread(int(fd)), maxDatagram)) // one that comes just now must fit too
+		for n, err = unix.Read(int(fd), buf); err == unix.EINTR; {
+			n, err = unix.Read(int(fd), buf)
+		}
+		if err == unix.EAGAIN {
+			l.giveBack()
+			return false
+		}
+		return true
+	})
+	if wait == nil && err == nil && n == 0 && s.keepsMessages() {
+		err = io.EOF
+	}
+	if wait != nil || err != nil {
+		return nil, firstError(wait, err)
+	}
+	return buf[:n], nil
+}
+
+// keepsMessages says that an empty read is a hang-up, not an empty datagram.
+func (s *source) keepsMessages() bool {
+	_, isUDP := s.conn.(interface {
+		ReadFromUDP([]byte) (int, *net.UDPAddr, error)
+	})
+	return !isUDP
 }
 
 // unread is how many bytes wait in a socket; reading tells of errors.

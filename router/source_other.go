@@ -22,6 +22,13 @@ func (s *source) forward(to *splice, l *lent) (int, error) {
 	return n, err
 }
 
+// receive reads one datagram.
+func (s *source) receive(l *lent) ([]byte, error) {
+	buf := l.take(spliceBuffer)
+	n, err := s.conn.Read(buf)
+	return buf[:n], err
+}
+
 type outlet struct{ conn net.Conn }
 
 // forward moves what the app has sent, and returns how much; errWait when

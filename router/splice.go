@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/waiter"
 )
@@ -24,38 +23,29 @@ import (
 // Whichever direction ends last closes both sides.
 type splice struct {
 	app   *appConn
-	out   net.Conn
+	out   farEnd
 	flow  *flow
 	count *counters
 
 	guard   guard    // nil when bytes need no look
 	answers *answers // nil for a flow that has no guard
 	pace    pacer
-	lot     *lot   // nil when out cannot wait in one
 	ended   func() // called once, when both sides are closed
 
-	// from, up, down and lingers belong to the goroutine of their direction,
-	// then to the one that closes.
-	from     source
-	up, down uint64    // bytes from and to the app
-	lingers  time.Time // when the read deadline of out was set
+	// up and down are bytes from and to the app. Each belongs to the goroutine
+	// of its direction, then to the one that closes.
+	up, down uint64
 
-	entry      waiter.Entry
-	upParked   atomic.Bool
-	downParked atomic.Bool
-	downEnded  atomic.Bool
-	gone       atomic.Bool  // one side was reset
-	open       atomic.Int32 // directions
+	entry    waiter.Entry
+	upParked atomic.Bool
+	open     atomic.Int32 // directions
 }
 
 // start moves bytes until the flow is idle or has ended; what goes on after
 // that does so on other goroutines.
 func (s *splice) start() {
 	s.open.Store(2)
-	s.from = newSource(s.out)
-	if !s.from.canPark() {
-		s.lot = nil
-	}
+	s.out.read, s.out.cut = s.copyDown, s.cut
 	s.upParked.Store(true)
 	s.entry.Init(s, waiter.ReadableEvents|hangUp)
 	s.app.queue.EventRegister(&s.entry)
@@ -69,7 +59,7 @@ func (s *splice) start() {
 // It does not block.
 func (s *splice) NotifyEvent(waiter.EventMask) {
 	if s.app.isReset() {
-		s.expire() // Linux tells us at once, but copyUp may be stuck writing to a slow server
+		s.out.expire() // Linux tells us at once, but copyUp may be stuck writing to a slow server
 	}
 	s.wake()
 }
@@ -84,21 +74,7 @@ func (s *splice) wake() {
 // cut resets both sides; both directions then end.
 func (s *splice) cut() {
 	s.app.Abort()
-	s.expire()
-}
-
-// expire ends every read and write of the far connection.
-func (s *splice) expire() {
-	s.gone.Store(true)
-	s.out.SetDeadline(past)
-	s.resume()
-}
-
-// resume starts copyDown when it is parked.
-func (s *splice) resume() {
-	if s.downParked.CompareAndSwap(true, false) {
-		go s.copyDown()
-	}
+	s.out.expire()
 }
 
 // sideEnded is called once by each direction.
@@ -108,11 +84,10 @@ func (s *splice) sideEnded() {
 	}
 	s.app.queue.EventUnregister(&s.entry)
 	if s.app.isReset() {
-		abortOut(s.out)
+		abortOut(s.out.conn)
 	}
 	s.app.close()
-	s.lot.forget(s)
-	s.out.Close()
+	s.out.close()
 	s.count.bytesIn.Add(s.up)
 	s.count.bytesOut.Add(s.down)
 	s.ended()
@@ -122,7 +97,7 @@ func (s *splice) sideEnded() {
 func (s *splice) copyUp() {
 	var buf lent
 	defer buf.giveBack()
-	to := outlet(s.from)
+	to := outlet(s.out.source)
 	for {
 		n, err := s.stepUp(&to, &buf)
 		s.up += uint64(n) //nolint:gosec // not negative
@@ -137,7 +112,7 @@ func (s *splice) copyUp() {
 				return // wake goes on from here
 			}
 		case errors.Is(err, io.EOF):
-			closeWrite(s.out)
+			closeWrite(s.out.conn)
 			s.sideEnded()
 			return
 		default:
@@ -174,19 +149,12 @@ func (s *splice) stepUp(to *outlet, buf *lent) (int, error) {
 	if len(pass) == 0 {
 		return 0, err
 	}
-	n, lost := s.out.Write(pass)
+	n, lost := s.out.conn.Write(pass)
 	if waits {
 		err = nil
 	}
 	return n, errors.Join(lost, err)
 }
-
-// linger is how long, up to twice, a direction without bytes keeps its
-// goroutine: waking it from the lot costs more than from Go's own poller.
-const linger = 100 * time.Millisecond
-
-// past is a deadline that ends reads and writes at once.
-var past = time.Unix(1, 0)
 
 // copyDown moves what the far end has said, until it has said nothing for a
 // while.
@@ -194,17 +162,17 @@ func (s *splice) copyDown() {
 	var buf lent
 	defer buf.giveBack()
 	for {
-		s.setLinger()
-		n, err := s.from.forward(s, &buf)
+		s.out.setLinger()
+		n, err := s.out.forward(s, &buf)
 		s.down += uint64(n) //nolint:gosec // not negative
 		if paced := spend(s.pace.down, n, s.alive); paced != nil {
 			err = paced
 		}
 		switch {
 		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded) && s.lot != nil && !s.gone.Load():
+		case errors.Is(err, os.ErrDeadlineExceeded) && s.out.idle():
 			buf.giveBack()
-			if s.park() {
+			if s.out.park() {
 				return
 			}
 		case errors.Is(err, io.EOF):
@@ -218,51 +186,13 @@ func (s *splice) copyDown() {
 	}
 }
 
-// setLinger moves the read deadline on, unless that was done lately.
-func (s *splice) setLinger() {
-	if s.lot == nil {
-		return
-	}
-	now := time.Now()
-	if now.Sub(s.lingers) < linger {
-		return
-	}
-	s.lingers = now
-	s.out.SetReadDeadline(now.Add(2 * linger))
-	if s.gone.Load() { // expire came in between, and its deadline stands
-		s.out.SetReadDeadline(past)
-	}
-}
-
-// park leaves the far connection to the lot, unless it says no.
-func (s *splice) park() bool {
-	s.downParked.Store(true)
-	if waits := s.lot.wait(s, lotReadable); waits && !s.gone.Load() {
-		return true
-	}
-	return !s.downParked.CompareAndSwap(true, false)
-}
-
-// lotSaw is called by the lot, after which the far connection is no longer
-// watched. It does not block.
-func (s *splice) lotSaw(broken bool) {
-	switch {
-	case !s.downEnded.Load():
-		s.resume()
-	case broken:
-		s.cut()
-	}
-}
-
-// endDown passes on that the far end has said its last. Nobody reads it any
-// more, so the lot looks after it: a cut would go unnoticed.
+// endDown passes on that the far end has said its last.
 func (s *splice) endDown() {
 	s.app.closeWrite()
 	if s.answers.noMore() {
 		s.wake()
 	}
-	s.downEnded.Store(true)
-	s.lot.wait(s, lotBroken)
+	s.out.endRead()
 	s.sideEnded()
 }
 
@@ -274,7 +204,7 @@ func (s *splice) toApp(data []byte) error {
 	return s.app.send(data, s.alive)
 }
 
-func (s *splice) alive() bool { return !broken(s.out) }
+func (s *splice) alive() bool { return !broken(s.out.conn) }
 
 func closeWrite(conn net.Conn) {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {

@@ -190,7 +190,9 @@ func (r *Router) serveBroker(req *tcp.ForwarderRequest, h *heldSYN) bool {
 		return false
 	}
 	f.cancel() // only the Broker's wait needed the context, and it is much of what an idle flow holds
-	s := &splice{app: app, out: out, flow: f, count: &r.count, pace: r.pace, answers: new(answers), lot: r.lot}
+	s := &splice{
+		app: app, out: newFarEnd(out, r.lot), flow: f, count: &r.count, pace: r.pace, answers: new(answers),
+	}
 	s.guard = guardOf(f, s.answers)
 	s.ended = func() {
 		r.log.Debug("flow ended", "host", f.to.host, "port", f.to.port, "up", s.up, "down", s.down)
