@@ -140,13 +140,12 @@ func (s *server) route(body json.RawMessage, files []*os.File) error {
 	if err != nil {
 		return err
 	}
-	forget := startUp() // reads what confinement hides
 	if err := confineRouter(); err != nil {
 		link.Close()
 		return err
 	}
 	go func() {
-		if err := s.runRouter(s.ctx, link, job.Bandwidth, forget); err != nil {
+		if err := s.runRouter(s.ctx, link, job.Bandwidth); err != nil {
 			s.log.Error("router", "error", err)
 		}
 		s.peer.Close() // without its router the app is offline: end, so that the agent knows
@@ -154,7 +153,7 @@ func (s *server) route(body json.RawMessage, files []*os.File) error {
 	return nil
 }
 
-func (s *server) runRouter(ctx context.Context, link *fdwire.Conn, bandwidth int64, forget func()) error {
+func (s *server) runRouter(ctx context.Context, link *fdwire.Conn, bandwidth int64) error {
 	card, err := receiveCard(link)
 	if err != nil {
 		return err
@@ -174,7 +173,6 @@ func (s *server) runRouter(ctx context.Context, link *fdwire.Conn, bandwidth int
 	s.router, s.portal = r, portal.New(r, s.log)
 	close(s.routing)
 	defer s.portal.Close()
-	forget()
 	return r.Run(ctx)
 }
 
