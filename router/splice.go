@@ -204,7 +204,7 @@ func (s *splice) toApp(data []byte) error {
 	return s.app.send(data, s.alive)
 }
 
-func (s *splice) alive() bool { return !broken(s.out.conn) }
+func (s *splice) alive() bool { return !s.out.gone.Load() && !broken(s.out.conn) }
 
 func closeWrite(conn net.Conn) {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {

@@ -10,7 +10,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-	"gvisor.dev/gvisor/pkg/waiter"
 
 	"github.com/consentry/consentry/sandbox"
 )
@@ -245,29 +244,22 @@ func reasonOf(err error) reason {
 	return refuseUnreachable
 }
 
-// handshakeTimeout bounds the wait for an app that never acknowledges.
-const handshakeTimeout = 10 * time.Second
-
 // accept answers a held SYN with yes; nil when the app has gone meanwhile.
 func (r *Router) accept(req *tcp.ForwarderRequest, h *heldSYN) *appConn {
-	var queue waiter.Queue
-	// The stack waits for this event alone; one that comes too early ends the
-	// handshake with an error.
-	giveUp := func() { queue.Notify(waiter.WritableEvents) }
-	timeout := time.AfterFunc(handshakeTimeout, giveUp)
-	defer timeout.Stop()
-	r.flows.cutBy(h.flow, giveUp)
+	shake := newHandshake(handshakeTimeout)
+	defer shake.end()
+	r.flows.cutBy(h.flow, shake.giveUp)
 	if h.flow.ctx.Err() != nil {
 		r.complete(req, false)
 		return nil
 	}
-	ep, err := req.CreateEndpoint(&queue)
+	ep, err := req.CreateEndpoint(&shake.queue)
 	r.complete(req, false)
 	if err != nil {
 		r.log.Debug("app gave up", "host", h.flow.to.host, "err", err.String())
 		return nil
 	}
-	app := newAppConn(ep, &queue)
+	app := newAppConn(ep, &shake.queue)
 	r.flows.opened(h.flow, app.Abort)
 	return app
 }
