@@ -26,7 +26,7 @@ deps-demo:
 build: ## build bin/consentry
 	@mkdir -p bin
 	@if [ -d cmd/consentry ]; then \
-	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/consentry ./cmd/consentry-launch && \
+	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/consentry ./cmd/consentry-launch ./cmd/consentry-worker && \
 	  echo "built bin/consentry $(VERSION)"; \
 	else echo "no cmd/consentry in this tree, nothing to build"; fi
 

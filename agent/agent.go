@@ -26,6 +26,7 @@ import (
 type Config struct {
 	Data    string // directory of what is kept
 	Self    string // the program, to start workers with
+	Worker  string // a smaller program for those of images; "" for Self
 	Version string
 	Hold    time.Duration // 0: the engine's default
 	Unused  time.Duration // how long a yes for always lasts unused; 0: the engine's default, negative: for ever

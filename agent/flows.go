@@ -8,11 +8,12 @@ import (
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/consent"
+	"github.com/consentry/consentry/router"
 	"github.com/consentry/consentry/sandbox"
 )
 
-// maxFlows bounds the open flows of one run.
-const maxFlows = 4096
+// maxFlows bounds the open flows of one run, as its router does.
+const maxFlows = router.DefaultFlows
 
 // flows are the open flows of one run. Each knows the yes it lives by, and is
 // cut when that yes is gone.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,7 +128,7 @@ func (l *live) startRouter(ctx context.Context, b sandbox.Broker) (*os.File, err
 	if err != nil {
 		return nil, err
 	}
-	w, err := worker.Start(ctx, l.agent.cfg.Self, b, l.agent.cfg.LogFile)
+	w, err := worker.Start(ctx, cmp.Or(l.agent.cfg.Worker, l.agent.cfg.Self), b, l.agent.cfg.LogFile)
 	if err != nil {
 		ours.Close()
 		theirs.Close()

@@ -1,16 +1,21 @@
 package agent
 
 import (
+	"cmp"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/consentry/consentry/sandbox/wire"
 )
 
-const maxDatagram = 64 << 10 // bytes
+const maxDatagram = wire.MaxDatagram
 
 // udpFlow relays datagrams between a UDP socket, which stays here (a worker
 // that held it could send anywhere), and a socketpair that keeps datagrams
@@ -29,31 +34,86 @@ func newUDPFlow(udp *net.UDPConn) (passable, error) {
 		return nil, err
 	}
 	f := &udpFlow{Conn: pair, udp: udp, theirs: theirs}
-	f.relays.Go(func() { relay(f.udp, f.Conn, &f.out) })
-	f.relays.Go(func() { relay(f.Conn, f.udp, &f.in) })
+	f.relays.Go(f.relayUp)
+	f.relays.Go(f.relayDown)
 	return f, nil
 }
 
-// relay copies datagrams until either side is closed. An ICMP error about one
-// datagram is not the end of a UDP flow. An empty datagram is dropped, as on
-// the pair it would read as a hang-up.
-func relay(to, from net.Conn, count *atomic.Int64) {
-	defer to.Close()
-	buf := make([]byte, maxDatagram)
+// datagrams are buffers, lent while there is something to read: an app may have
+// thousands of silent flows.
+var datagrams = sync.Pool{New: func() any { return new([maxDatagram]byte) }}
+
+// relayUp sends what the worker hands over, until either side is closed.
+func (f *udpFlow) relayUp() {
+	defer f.udp.Close()
 	for {
-		n, err := from.Read(buf)
-		switch {
-		case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ENETUNREACH):
-			continue
-		case err != nil:
+		if err := withDatagram(f.Conn, f.send); err != nil {
 			return
-		case n == 0:
-			continue
-		}
-		if _, err := to.Write(buf[:n]); err == nil {
-			count.Add(int64(n))
 		}
 	}
+}
+
+func (f *udpFlow) send(message []byte) {
+	data, err := wire.Unframe(message)
+	if err != nil {
+		return // only we speak of trouble
+	}
+	_, err = f.udp.Write(data)
+	if err != nil && wire.SendTrouble(f.Conn, err) == nil {
+		_, err = f.udp.Write(data) // the error was about an earlier one
+	}
+	if err == nil {
+		f.out.Add(int64(len(data)))
+	}
+}
+
+// relayDown hands over what comes, and what ICMP says of what was sent: an
+// error about one datagram is not the end of a UDP flow.
+func (f *udpFlow) relayDown() {
+	defer f.Conn.Close()
+	for {
+		err := withDatagram(f.udp, func(data []byte) {
+			if err := wire.SendDatagram(f.Conn, data); err == nil {
+				f.in.Add(int64(len(data)))
+			}
+		})
+		if err != nil && wire.SendTrouble(f.Conn, err) != nil {
+			return
+		}
+	}
+}
+
+// withDatagram waits for one message of conn and calls use with it.
+func withDatagram(conn net.Conn, use func([]byte)) error {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var buf *[maxDatagram]byte
+	n := 0
+	wait := raw.Read(func(fd uintptr) bool {
+		buf = datagrams.Get().(*[maxDatagram]byte)
+		for n, err = unix.Read(int(fd), buf[:]); errors.Is(err, unix.EINTR); {
+			n, err = unix.Read(int(fd), buf[:])
+		}
+		if errors.Is(err, unix.EAGAIN) {
+			datagrams.Put(buf)
+			buf = nil
+			return false
+		}
+		return true
+	})
+	if buf != nil {
+		defer datagrams.Put(buf)
+	}
+	if wait != nil || err != nil {
+		return cmp.Or(wait, err)
+	}
+	if _, isUDP := conn.(*net.UDPConn); n == 0 && !isUDP {
+		return io.EOF
+	}
+	use(buf[:n])
+	return nil
 }
 
 // File duplicates the worker's end.

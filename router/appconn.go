@@ -2,9 +2,10 @@ package router
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -13,16 +14,23 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// appConn is a TCP connection with the app.
+// appConn is a TCP connection with the app, or the app's end of a UDP association.
 type appConn struct {
-	ep    tcpip.Endpoint
-	queue *waiter.Queue
-	abort func()
+	ep      tcpip.Endpoint
+	queue   *waiter.Queue
+	aborted atomic.Bool
 }
 
 func newAppConn(ep tcpip.Endpoint, queue *waiter.Queue) *appConn {
 	ep.SocketOptions().SetDelayOption(false) // no Nagle
-	return &appConn{ep: ep, queue: queue, abort: sync.OnceFunc(ep.Abort)}
+	return &appConn{ep: ep, queue: queue}
+}
+
+// newAppDatagrams is for UDP: what is said before anybody reads it waits, up to
+// a bound.
+func newAppDatagrams(ep tcpip.Endpoint, queue *waiter.Queue) *appConn {
+	ep.SocketOptions().SetReceiveBufferSize(udpQueue, false)
+	return &appConn{ep: ep, queue: queue}
 }
 
 // conn is the connection with deadlines, at the cost of memory.
@@ -36,22 +44,14 @@ func (c *appConn) closeWrite() {
 func (c *appConn) close() { c.ep.Close() }
 
 // Abort resets the connection; whoever reads or writes it gets an error.
-func (c *appConn) Abort() { c.abort() }
+func (c *appConn) Abort() {
+	if c.aborted.CompareAndSwap(false, true) {
+		c.ep.Abort()
+	}
+}
 
 // isReset says whether the app, or Abort, reset the connection.
 func (c *appConn) isReset() bool { return tcp.EndpointState(c.ep.State()) == tcp.StateError }
-
-// onReset calls f, which must not block, when the connection is reset, until
-// the returned function is called.
-func (c *appConn) onReset(f func()) (forget func()) {
-	entry := waiter.NewFunctionEntry(waiter.EventHUp|waiter.EventErr, func(waiter.EventMask) {
-		if c.isReset() {
-			f()
-		}
-	})
-	c.queue.EventRegister(&entry)
-	return func() { c.queue.EventUnregister(&entry) }
-}
 
 const hangUp = waiter.EventHUp | waiter.EventErr
 
@@ -60,8 +60,16 @@ var errWait = errors.New("nothing there yet")
 
 // receiveLent reads what there is, at least a byte; io.EOF is the app's
 // half-close. The buffer is given back when there is nothing.
-func (c *appConn) receiveLent(l *lent) ([]byte, error) {
-	buf := l.take(c.waiting())
+func (c *appConn) receiveLent(l *lent) ([]byte, error) { return c.receive(l, c.waiting()) }
+
+// receiveDatagram is the same for UDP. A datagram may come after it was looked
+// whether there is one, and must then not be cut short.
+func (c *appConn) receiveDatagram(l *lent) ([]byte, error) {
+	return c.receive(l, cmp.Or(c.waiting(), maxDatagram))
+}
+
+func (c *appConn) receive(l *lent, most int) ([]byte, error) {
+	buf := l.take(most)
 	n, err := c.tryReceive(buf)
 	if wouldBlock(err) {
 		l.giveBack()
@@ -81,14 +89,6 @@ func (c *appConn) waiting() int {
 
 // readable says whether reading would not make one wait.
 func (c *appConn) readable() bool { return c.ep.Readiness(waiter.ReadableEvents|hangUp) != 0 }
-
-// onReadable calls f, which must not block, whenever there may be something to
-// read, until the returned function is called.
-func (c *appConn) onReadable(f func()) (forget func()) {
-	entry := waiter.NewFunctionEntry(waiter.ReadableEvents|hangUp, func(waiter.EventMask) { f() })
-	c.queue.EventRegister(&entry)
-	return func() { c.queue.EventUnregister(&entry) }
-}
 
 func (c *appConn) tryReceive(buf []byte) (int, tcpip.Error) {
 	w := tcpip.SliceWriter(buf)

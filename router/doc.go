@@ -22,6 +22,8 @@
 //     are dropped.
 //   - A flow to a name carries that name where its protocol has one: guard.go
 //     has the table. CONNECT to a proxy is refused.
+//   - An idle flow holds no goroutine and no buffer; ten thousand fit into 100 MB.
+//   - DHCP gets the one lease there is; nobody else on the wire is a server.
 //   - Ping is held like a flow, and is a right of its own (icmp/host:7).
 //   - IPv4 and IPv6 get the same answers.
 //
@@ -31,7 +33,8 @@
 //
 // Files: frame.go judges frames, intake.go and endpoint.go are the two sides of
 // gVisor's view of the link, names.go and dns.go make up addresses, tcp.go holds
-// SYNs, splice.go moves bytes, guard.go chooses who checks them: sni.go for TLS,
+// SYNs, splice.go moves bytes, association.go datagrams, farend.go and lot_linux.go
+// let both wait, guard.go chooses who checks them: sni.go for TLS,
 // httpguard.go and httphead.go for HTTP; udp.go, ping.go and inbound.go are what
 // they say.
 package router

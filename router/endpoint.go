@@ -51,8 +51,12 @@ func (e *endpoint) Capabilities() stack.LinkEndpointCapabilities {
 	return stack.CapabilityNone
 }
 
-// GSOMaxSize leaves room for the headers in a packet of 65,535 bytes.
-func (e *endpoint) GSOMaxSize() uint32 { return maxPacket - 128 }
+// GSOMaxSize is of the whole packet.
+func (e *endpoint) GSOMaxSize() uint32 { return maxPacket }
+
+// segmentData is what gVisor puts into a full segment of that size: it takes
+// off the largest headers, and one.
+const segmentData = maxPacket - header.TCPTotalHeaderMaximumSize - 1
 
 func (e *endpoint) SupportedGSO() stack.SupportedGSO {
 	if e.offload != nil {

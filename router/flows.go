@@ -21,7 +21,7 @@ type Limits struct {
 // Defaults of Limits.
 const (
 	DefaultHeld  = 1024
-	DefaultFlows = 8192
+	DefaultFlows = 10_000
 	DefaultNames = 16384
 	maxNames     = synthetics / 2
 )

@@ -63,6 +63,9 @@ func judgeIPv4(b []byte, group bool) verdict {
 		return dropped(dropHeader)
 	}
 	src, dst := netip.AddrFrom4(ip.SourceAddress().As4()), netip.AddrFrom4(ip.DestinationAddress().As4())
+	if isDHCP(ip[:ip.TotalLength()], src, dst) {
+		return judgeDHCP(ip[:ip.TotalLength()].Payload())
+	}
 	if src != appNet4.Addr() {
 		return dropped(dropSpoofed)
 	}

@@ -55,11 +55,16 @@ func (r *Router) ServeInbound(ctx context.Context, conn net.Conn, port uint16) e
 		return err
 	}
 	defer r.flows.end(f)
-	s := &splice{app: app, out: conn, flow: f, count: &r.count, pace: r.pace}
+	done := make(chan struct{})
+	s := &splice{
+		app: app, out: newFarEnd(conn, r.lot), flow: f, count: &r.count, pace: r.pace,
+		ended: func() { close(done) },
+	}
 	r.flows.opened(f, s.cut)
 	stop := context.AfterFunc(ctx, s.cut)
 	defer stop()
-	s.run()
+	s.start()
+	<-done
 	return nil
 }
 

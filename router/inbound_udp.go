@@ -7,7 +7,6 @@ import (
 	"net"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 	"gvisor.dev/gvisor/pkg/waiter"
 
@@ -19,27 +18,29 @@ import (
 // one datagram. It returns when conn ends or nothing went either way for a
 // while, and takes conn over.
 func (r *Router) ServeInboundUDP(ctx context.Context, conn net.Conn, port uint16) error {
-	defer conn.Close()
 	f, why := r.flows.begin(r.ctx, "udp", target{})
 	if why != dropNone {
 		r.count.drop(why)
+		conn.Close()
 		return fmt.Errorf("%w: UDP port %d of the app: too many flows", sandbox.ErrBusy, port)
 	}
 	defer r.flows.end(f)
 	app, err := r.dialUDP(port)
 	if err != nil {
+		conn.Close()
 		return fmt.Errorf("UDP port %d of the app: %w", port, err)
 	}
-	defer app.Close()
-	a := &association{app: app, out: conn, count: &r.count, pace: r.pace, quiet: r.udpIdle}
-	r.flows.opened(f, a.close)
+	done := make(chan struct{})
+	a := r.associate(f, app, conn)
+	a.ended = func(bool) { close(done) }
 	stop := context.AfterFunc(ctx, a.close)
 	defer stop()
-	a.run()
+	a.start()
+	<-done
 	return nil
 }
 
-func (r *Router) dialUDP(port uint16) (*gonet.UDPConn, error) {
+func (r *Router) dialUDP(port uint16) (*appConn, error) {
 	var queue waiter.Queue
 	ep, fault := r.stack.NewEndpoint(udp.ProtocolNumber, networkOf(appNet4.Addr()), &queue)
 	if fault != nil {
@@ -49,5 +50,5 @@ func (r *Router) dialUDP(port uint16) (*gonet.UDPConn, error) {
 		ep.Close()
 		return nil, errors.New(fault.String())
 	}
-	return gonet.NewUDPConn(&queue, ep), nil
+	return newAppDatagrams(ep, &queue), nil
 }

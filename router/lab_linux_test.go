@@ -259,6 +259,18 @@ func (l *lab) ask(server, name string, kind dnsmessage.Type) dnsmessage.Message 
 	return reply
 }
 
+func fileConn(t testing.TB, fd int) net.Conn {
+	t.Helper()
+	file := os.NewFile(uintptr(fd), "pair")
+	defer file.Close()
+	conn, err := net.FileConn(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
 // eventually waits for a condition that another goroutine brings about.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()

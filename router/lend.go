@@ -2,9 +2,11 @@ package router
 
 import "sync"
 
-// Sizes of one read, in bytes. Most flows say little at a time.
+// Sizes of one read, in bytes. Most flows say little at a time. A large read is
+// of whole segments: what is left over would cross as a packet of its own, which
+// costs nearly as much as a full one.
 const (
-	spliceBuffer = 128 << 10
+	spliceBuffer = 2 * segmentData
 	smallBuffer  = 4 << 10
 )
 

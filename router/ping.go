@@ -124,7 +124,7 @@ func (r *Router) servePing(f *flow, key pingKey, queue <-chan []byte, quote []by
 		}
 		return
 	}
-	cut := func() { out.SetDeadline(time.Unix(1, 0)) }
+	cut := func() { out.SetDeadline(past) }
 	r.flows.opened(f, cut)
 	done := make(chan struct{})
 	go func() {

@@ -44,6 +44,7 @@ type Router struct {
 	names    *names
 	flows    *flows
 	syns     *syns
+	lot      *lot
 	pings    pings
 	udpIdle  time.Duration
 	data     *dataService // nil without a handler
@@ -62,8 +63,9 @@ type Router struct {
 
 const (
 	nic = 1
-	// bufferSize of each direction of a TCP flow, in bytes.
-	bufferSize = 1 << 20
+	// bufferSize of each direction of a TCP flow, in bytes: whole segments, as a
+	// buffer that is nearly full would take a crumb of one.
+	bufferSize = 16 * segmentData
 	// timeWait is short, as nothing is reordered or lost between the app's
 	// kernel and this stack.
 	timeWait = time.Second
@@ -94,8 +96,13 @@ func New(c Config) (*Router, error) {
 	if c.DataAPI != nil {
 		r.data = newDataService(c.DataAPI)
 	}
+	var err error
+	if r.lot, err = newLot(); err != nil {
+		return nil, err
+	}
 	r.endpoint = newEndpoint(r.link, &r.count)
 	if err := r.buildStack(limits); err != nil {
+		r.lot.close()
 		return nil, fmt.Errorf("build network stack: %w", err)
 	}
 	return r, nil
@@ -182,6 +189,7 @@ func firstFault(faults ...tcpip.Error) tcpip.Error {
 // link's error otherwise. It is called once.
 func (r *Router) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
+	wg.Go(r.lot.run)
 	if r.data != nil {
 		wg.Go(r.data.run)
 	}
@@ -203,6 +211,7 @@ func (r *Router) shutDown(closeLink func()) {
 		r.data.close()
 	}
 	r.flows.closeAll()
+	r.lot.close()
 	closeLink()
 	r.stack.Close()
 	r.stack.Wait()

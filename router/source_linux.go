@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -21,8 +22,8 @@ type source struct {
 	raw  syscall.RawConn
 }
 
-func newSource(conn net.Conn) *source {
-	s := &source{conn: conn}
+func newSource(conn net.Conn) source {
+	s := source{conn: conn}
 	if sys, ok := conn.(syscall.Conn); ok {
 		if raw, err := sys.SyscallConn(); err == nil {
 			s.raw = raw
@@ -30,6 +31,9 @@ func newSource(conn net.Conn) *source {
 	}
 	return s
 }
+
+// canPark says whether the connection can wait in a lot.
+func (s *source) canPark() bool { return s.raw != nil }
 
 // forward moves some bytes to the app, and returns how many. It takes a buffer
 // from l, and gives it back while there is nothing to read.
@@ -69,6 +73,44 @@ func (s *source) forward(to *splice, l *lent) (int, error) {
 	return sendRead(to, buf[:n], nil)
 }
 
+// receive reads one datagram into a buffer of l, which is given back while there
+// is none. Nothing at all is the end of a connection that keeps messages apart.
+func (s *source) receive(l *lent) ([]byte, error) {
+	if s.raw == nil {
+		buf := l.take(spliceBuffer)
+		n, err := s.conn.Read(buf)
+		return buf[:n], err
+	}
+	var buf []byte
+	n, err := 0, error(nil)
+	wait := s.raw.Read(func(fd uintptr) bool {
+		buf = l.take(cmp.Or(unread(int(fd)), maxDatagram)) // one that comes just now must fit too
+		for n, err = unix.Read(int(fd), buf); err == unix.EINTR; {
+			n, err = unix.Read(int(fd), buf)
+		}
+		if err == unix.EAGAIN {
+			l.giveBack()
+			return false
+		}
+		return true
+	})
+	if wait == nil && err == nil && n == 0 && s.keepsMessages() {
+		err = io.EOF
+	}
+	if wait != nil || err != nil {
+		return nil, firstError(wait, err)
+	}
+	return buf[:n], nil
+}
+
+// keepsMessages says that an empty read is a hang-up, not an empty datagram.
+func (s *source) keepsMessages() bool {
+	_, isUDP := s.conn.(interface {
+		ReadFromUDP([]byte) (int, *net.UDPAddr, error)
+	})
+	return !isUDP
+}
+
 // unread is how many bytes wait in a socket; reading tells of errors.
 func unread(fd int) int {
 	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
@@ -87,14 +129,21 @@ func sendRead(to *splice, data []byte, err error) (int, error) {
 	return len(data), err
 }
 
-// sendWaiting sends what waits in a socket, when the app takes it; otherwise it
-// does nothing.
-func sendWaiting(app *appConn, fd, waiting int) (int, error) {
-	n, fault := app.ep.Write(&payload{fd: fd, left: min(waiting, spliceBuffer)}, tcpip.WriteOptions{})
-	if wouldBlock(fault) {
-		return 0, nil
+// sendWaiting sends some of what waits in a socket, segment by segment, as far as
+// the app takes it. Each then lies in one piece of the stack's memory.
+func sendWaiting(app *appConn, fd, waiting int) (sent int, err error) {
+	for waiting >= directRead && sent < spliceBuffer {
+		n, fault := app.ep.Write(&payload{fd: fd, left: min(waiting, segmentData)}, tcpip.WriteOptions{})
+		if wouldBlock(fault) {
+			break
+		}
+		if fault != nil {
+			return sent, failure(fault)
+		}
+		sent += int(n)
+		waiting -= int(n)
 	}
-	return int(n), failure(fault)
+	return sent, nil
 }
 
 // payload is what waits in a socket.
@@ -126,8 +175,6 @@ type outlet struct {
 	conn net.Conn
 	raw  syscall.RawConn
 }
-
-func newOutlet(conn net.Conn) *outlet { return (*outlet)(newSource(conn)) }
 
 // forward moves what the app has sent, and returns how much; errWait when that
 // is nothing. io.EOF is the app's half-close.

@@ -6,7 +6,9 @@ import "net"
 
 type source struct{ conn net.Conn }
 
-func newSource(conn net.Conn) *source { return &source{conn} }
+func newSource(conn net.Conn) source { return source{conn} }
+
+func (s *source) canPark() bool { return false }
 
 // forward moves some bytes to the app, and returns how many.
 func (s *source) forward(to *splice, l *lent) (int, error) {
@@ -20,9 +22,14 @@ func (s *source) forward(to *splice, l *lent) (int, error) {
 	return n, err
 }
 
-type outlet struct{ conn net.Conn }
+// receive reads one datagram.
+func (s *source) receive(l *lent) ([]byte, error) {
+	buf := l.take(spliceBuffer)
+	n, err := s.conn.Read(buf)
+	return buf[:n], err
+}
 
-func newOutlet(conn net.Conn) *outlet { return &outlet{conn} }
+type outlet struct{ conn net.Conn }
 
 // forward moves what the app has sent, and returns how much; errWait when
 // that is nothing.

@@ -4,92 +4,120 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
-	"time"
+
+	"gvisor.dev/gvisor/pkg/waiter"
 )
 
 // splice moves bytes between the app and a connection outside until both
 // directions have ended. An end of stream is passed on as a half-close, a
 // reset as a reset.
 //
-// What comes down is moved by one goroutine; what goes up by another that lives
-// only while the app has something to say, as most flows are idle.
+// Each direction is moved by a goroutine that lives only while there is
+// something to move, as most flows are idle:
+//
+//	up    parked ── the app said something ──> copyUp ── it says no more ──> parked
+//	down  parked ── the lot saw bytes ──> copyDown ── nothing for linger ──> parked
+//
+// Whichever direction ends last closes both sides.
 type splice struct {
 	app   *appConn
-	out   net.Conn
+	out   farEnd
 	flow  *flow
 	count *counters
 
 	guard   guard    // nil when bytes need no look
 	answers *answers // nil for a flow that has no guard
 	pace    pacer
+	ended   func() // called once, when both sides are closed
 
-	up, down uint64 // bytes from and to the app
-	parked   atomic.Bool
-	upDone   chan struct{}
+	// up and down are bytes from and to the app. Each belongs to the goroutine
+	// of its direction, then to the one that closes.
+	up, down uint64
+
+	entry    waiter.Entry
+	upParked atomic.Bool
+	open     atomic.Int32 // directions
 }
 
-func (s *splice) run() {
-	// Linux tells us of the app's reset at once, but the goroutine that would
-	// see it may be stuck writing to a slow server.
-	forget := s.app.onReset(func() { s.out.SetDeadline(time.Unix(1, 0)) })
-	defer forget()
-	s.upDone = make(chan struct{})
-	unwatch := s.app.onReadable(s.wake)
-	defer unwatch()
-	s.parked.Store(true)
-	if s.app.readable() {
-		s.wake()
+// start moves bytes until the flow is idle or has ended; what goes on after
+// that does so on other goroutines.
+func (s *splice) start() {
+	s.open.Store(2)
+	s.out.read, s.out.cut = s.copyDown, s.cut
+	s.upParked.Store(true)
+	s.entry.Init(s, waiter.ReadableEvents|hangUp)
+	s.app.queue.EventRegister(&s.entry)
+	if s.app.isReset() || s.app.readable() { // before that
+		s.NotifyEvent(0)
 	}
 	s.copyDown()
-	<-s.upDone
+}
+
+// NotifyEvent is called by the stack when the app said something, or was reset.
+// It does not block.
+func (s *splice) NotifyEvent(waiter.EventMask) {
 	if s.app.isReset() {
-		abortOut(s.out)
+		s.out.expire() // Linux tells us at once, but copyUp may be stuck writing to a slow server
 	}
-	s.app.close()
-	s.out.Close()
-	s.count.bytesIn.Add(s.up)
-	s.count.bytesOut.Add(s.down)
+	s.wake()
 }
 
 // wake starts copyUp, unless it runs or has ended.
 func (s *splice) wake() {
-	if s.parked.CompareAndSwap(true, false) {
+	if s.upParked.CompareAndSwap(true, false) {
 		go s.copyUp()
 	}
 }
 
-// cut resets both sides; run then returns.
+// cut resets both sides; both directions then end.
 func (s *splice) cut() {
 	s.app.Abort()
-	s.out.SetDeadline(time.Unix(1, 0))
+	s.out.expire()
+}
+
+// sideEnded is called once by each direction.
+func (s *splice) sideEnded() {
+	if s.open.Add(-1) > 0 {
+		return
+	}
+	s.app.queue.EventUnregister(&s.entry)
+	if s.app.isReset() {
+		abortOut(s.out.conn)
+	}
+	s.app.close()
+	s.out.close()
+	s.count.bytesIn.Add(s.up)
+	s.count.bytesOut.Add(s.down)
+	s.ended()
 }
 
 // copyUp moves what the app has said, until it says no more.
 func (s *splice) copyUp() {
 	var buf lent
 	defer buf.giveBack()
-	to := newOutlet(s.out)
+	to := outlet(s.out.source)
 	for {
-		n, err := s.stepUp(to, &buf)
-		s.up += uint64(n)
+		n, err := s.stepUp(&to, &buf)
+		s.up += uint64(n) //nolint:gosec // not negative
 		if paced := spend(s.pace.up, n, func() bool { return !s.app.isReset() }); paced != nil {
 			err = paced
 		}
 		switch {
 		case err == nil:
 		case errors.Is(err, errWait):
-			s.parked.Store(true)
-			if !s.canStep() || !s.parked.CompareAndSwap(true, false) {
+			s.upParked.Store(true)
+			if !s.canStep() || !s.upParked.CompareAndSwap(true, false) {
 				return // wake goes on from here
 			}
 		case errors.Is(err, io.EOF):
-			closeWrite(s.out)
-			close(s.upDone)
+			closeWrite(s.out.conn)
+			s.sideEnded()
 			return
 		default:
 			s.cut()
-			close(s.upDone)
+			s.sideEnded()
 			return
 		}
 	}
@@ -121,36 +149,51 @@ func (s *splice) stepUp(to *outlet, buf *lent) (int, error) {
 	if len(pass) == 0 {
 		return 0, err
 	}
-	n, lost := s.out.Write(pass)
+	n, lost := s.out.conn.Write(pass)
 	if waits {
 		err = nil
 	}
 	return n, errors.Join(lost, err)
 }
 
+// copyDown moves what the far end has said, until it has said nothing for a
+// while.
 func (s *splice) copyDown() {
 	var buf lent
 	defer buf.giveBack()
-	from := newSource(s.out)
 	for {
-		n, err := from.forward(s, &buf)
-		s.down += uint64(n)
+		s.out.setLinger()
+		n, err := s.out.forward(s, &buf)
+		s.down += uint64(n) //nolint:gosec // not negative
 		if paced := spend(s.pace.down, n, s.alive); paced != nil {
 			err = paced
 		}
-		if errors.Is(err, io.EOF) {
-			s.app.closeWrite()
-			if s.answers.noMore() {
-				s.wake()
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded) && s.out.idle():
+			buf.giveBack()
+			if s.out.park() {
+				return
 			}
-			s.watch()
+		case errors.Is(err, io.EOF):
+			s.endDown()
 			return
-		}
-		if err != nil {
+		default:
 			s.cut()
+			s.sideEnded()
 			return
 		}
 	}
+}
+
+// endDown passes on that the far end has said its last.
+func (s *splice) endDown() {
+	s.app.closeWrite()
+	if s.answers.noMore() {
+		s.wake()
+	}
+	s.out.endRead()
+	s.sideEnded()
 }
 
 // toApp sends what came down.
@@ -161,25 +204,7 @@ func (s *splice) toApp(data []byte) error {
 	return s.app.send(data, s.alive)
 }
 
-func (s *splice) alive() bool { return !broken(s.out) }
-
-// watch looks after a flow on which the other side has said its last: nobody
-// reads it any more, so a cut would go unnoticed.
-func (s *splice) watch() {
-	tick := time.NewTicker(stallCheck)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.upDone:
-			return
-		case <-tick.C:
-			if !s.alive() {
-				s.cut()
-				return
-			}
-		}
-	}
-}
+func (s *splice) alive() bool { return !s.out.gone.Load() && !broken(s.out.conn) }
 
 func closeWrite(conn net.Conn) {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {

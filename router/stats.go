@@ -18,6 +18,7 @@ const (
 	dropProtocol    // neither TCP, UDP nor ICMP, or behind an extension header
 	dropNeighbour   // ARP and NDP for anyone but the gateway, or forged
 	dropICMP
+	dropDHCP
 	dropWrite // the link did not take a frame
 	dropDNS   // a question that cannot be answered at all
 	refuseHeld
@@ -40,7 +41,7 @@ const (
 
 var reasonNames = [reasons]string{
 	"", "short", "long", "ethertype", "mac", "spoofed", "destination", "multicast", "header", "protocol",
-	"neighbour", "icmp", "write", "dns", "held-limit", "flow-limit", "name-limit", "gateway-port",
+	"neighbour", "icmp", "dhcp", "write", "dns", "held-limit", "flow-limit", "name-limit", "gateway-port",
 	"unknown-name", "quic", "denied", "later", "unreachable", "refused", "timeout", "tls-name", "http", "http-host", "http-connect",
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -66,5 +68,62 @@ func TestRunEndsUnderAHandshake(t *testing.T) {
 	case <-time.After(3 * time.Second):
 		buf := make([]byte, 1<<20)
 		t.Fatalf("Run did not return\n%s", buf[:runtime.Stack(buf, true)])
+	}
+}
+
+// TestGivingUpBeforeTheStackWaits is a stop that comes at the worst moment.
+func TestGivingUpBeforeTheStackWaits(t *testing.T) {
+	r, err := New(Config{Link: sink{}, Broker: &fakeBroker{dial: refusing(sandbox.ErrDenied)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.shutDown(func() {})
+	ended := make(chan bool, 1)
+	forward := tcp.NewForwarder(r.stack, bufferSize, 1, func(req *tcp.ForwarderRequest) {
+		shake := newHandshake(time.Hour)
+		defer shake.end()
+		shake.giveUp()
+		_, err := req.CreateEndpoint(&shake.queue)
+		req.Complete(false)
+		ended <- err != nil
+	})
+	r.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, forward.HandlePacket)
+	r.handleFrame(goodSYN(appNet4.Addr(), netip.MustParseAddr("1.1.1.1")))
+	select {
+	case failed := <-ended:
+		if !failed {
+			t.Error("a handshake that nobody answered succeeded")
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the handshake is still waited for")
+	}
+}
+
+// TestStoppingASlowFlow: a flow that waits for its turn at a low bandwidth ends
+// with the router.
+func TestStoppingASlowFlow(t *testing.T) {
+	r, err := New(Config{Link: sink{}, Broker: &fakeBroker{dial: refusing(sandbox.ErrDenied)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.shutDown(func() {})
+	client, server := net.Pipe()
+	defer server.Close()
+	s := &splice{out: newFarEnd(client, r.lot)}
+	s.out.read = func() {}
+	go func() {
+		time.Sleep(50 * time.Millisecond)
+		s.out.expire()
+	}()
+	slow := newPacer(1)
+	spent := make(chan error, 1)
+	go func() { spent <- spend(slow.down, 10*minBurst, s.alive) }()
+	select {
+	case err := <-spent:
+		if err == nil {
+			t.Error("a day's worth of bytes was paid for at once")
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the flow still waits for its turn")
 	}
 }

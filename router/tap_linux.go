@@ -208,6 +208,7 @@ func vnetHeader(o offload) (h [vnetLen]byte) {
 		binary.NativeEndian.PutUint16(h[6:], o.checksumStart)
 		binary.NativeEndian.PutUint16(h[8:], o.checksumOffset)
 	}
+	binary.NativeEndian.PutUint16(h[2:], o.headerLen)
 	if o.segmentSize == 0 {
 		return h
 	}
@@ -215,7 +216,6 @@ func vnetHeader(o offload) (h [vnetLen]byte) {
 	if o.kind == segmentTCP6 {
 		h[1] = vnetTCP6
 	}
-	binary.NativeEndian.PutUint16(h[2:], o.headerLen)
 	binary.NativeEndian.PutUint16(h[4:], o.segmentSize)
 	return h
 }

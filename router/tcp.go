@@ -10,7 +10,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-	"gvisor.dev/gvisor/pkg/waiter"
 
 	"github.com/consentry/consentry/sandbox"
 )
@@ -151,11 +150,10 @@ func quoteOf(pkt *stack.PacketBuffer) []byte {
 	return append(quote, pkt.TransportHeader().Slice()...)
 }
 
-// serveSYN is one flow of the app from SYN to end, on a goroutine of its own.
+// serveSYN is one flow of the app from SYN to end, on a goroutine of its own
+// while it is not idle.
 func (r *Router) serveSYN(req *tcp.ForwarderRequest) {
-	id := req.ID()
-	h := r.syns.get(id)
-	defer r.flows.end(h.flow)
+	h := r.syns.get(req.ID())
 	switch h.flow.to.service {
 	case theResolver:
 		if conn := r.accept(req, h); conn != nil {
@@ -166,11 +164,15 @@ func (r *Router) serveSYN(req *tcp.ForwarderRequest) {
 			r.data.serve(conn.conn())
 		}
 	default:
-		r.serveBroker(req, h)
+		if r.serveBroker(req, h) {
+			return // the splice ends the flow
+		}
 	}
+	r.flows.end(h.flow)
 }
 
-func (r *Router) serveBroker(req *tcp.ForwarderRequest, h *heldSYN) {
+// serveBroker says whether a splice has begun.
+func (r *Router) serveBroker(req *tcp.ForwarderRequest, h *heldSYN) bool {
 	f := h.flow
 	out, err := r.broker.Dial(f.ctx, f.request())
 	if err == nil && f.ctx.Err() != nil { // the app has gone meanwhile
@@ -179,18 +181,25 @@ func (r *Router) serveBroker(req *tcp.ForwarderRequest, h *heldSYN) {
 	}
 	if err != nil {
 		r.refuse(req, h, err)
-		return
+		return false
 	}
 	app := r.accept(req, h)
 	if app == nil {
 		out.Close()
-		return
+		return false
 	}
-	s := &splice{app: app, out: out, flow: f, count: &r.count, pace: r.pace, answers: new(answers)}
+	f.cancel() // only the Broker's wait needed the context, and it is much of what an idle flow holds
+	s := &splice{
+		app: app, out: newFarEnd(out, r.lot), flow: f, count: &r.count, pace: r.pace, answers: new(answers),
+	}
 	s.guard = guardOf(f, s.answers)
+	s.ended = func() {
+		r.log.Debug("flow ended", "host", f.to.host, "port", f.to.port, "up", s.up, "down", s.down)
+		r.flows.end(f)
+	}
 	r.flows.opened(f, s.cut)
-	s.run()
-	r.log.Debug("flow ended", "host", f.to.host, "port", f.to.port, "up", s.up, "down", s.down)
+	s.start()
+	return true
 }
 
 // refuse answers a held SYN with no.
@@ -235,29 +244,22 @@ func reasonOf(err error) reason {
 	return refuseUnreachable
 }
 
-// handshakeTimeout bounds the wait for an app that never acknowledges.
-const handshakeTimeout = 10 * time.Second
-
 // accept answers a held SYN with yes; nil when the app has gone meanwhile.
 func (r *Router) accept(req *tcp.ForwarderRequest, h *heldSYN) *appConn {
-	var queue waiter.Queue
-	// The stack waits for this event alone; one that comes too early ends the
-	// handshake with an error.
-	giveUp := func() { queue.Notify(waiter.WritableEvents) }
-	timeout := time.AfterFunc(handshakeTimeout, giveUp)
-	defer timeout.Stop()
-	r.flows.cutBy(h.flow, giveUp)
+	shake := newHandshake(handshakeTimeout)
+	defer shake.end()
+	r.flows.cutBy(h.flow, shake.giveUp)
 	if h.flow.ctx.Err() != nil {
 		r.complete(req, false)
 		return nil
 	}
-	ep, err := req.CreateEndpoint(&queue)
+	ep, err := req.CreateEndpoint(&shake.queue)
 	r.complete(req, false)
 	if err != nil {
 		r.log.Debug("app gave up", "host", h.flow.to.host, "err", err.String())
 		return nil
 	}
-	app := newAppConn(ep, &queue)
+	app := newAppConn(ep, &shake.queue)
 	r.flows.opened(h.flow, app.Abort)
 	return app
 }

@@ -1,15 +1,10 @@
 package router
 
 import (
-	"errors"
 	"net"
 	"net/netip"
-	"sync/atomic"
-	"syscall"
 	"time"
 
-	"golang.org/x/time/rate"
-	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 	"gvisor.dev/gvisor/pkg/waiter"
@@ -80,12 +75,15 @@ func (r *Router) answerLater(q question, server, app netip.AddrPort) {
 // unreachable one that may pass.
 func (r *Router) refuseDatagram(quote []byte, why reason) {
 	r.count.drop(why)
-	how := hostUnreachable
+	r.endpoint.send(unreachable(quote, refusalOf(why)))
+}
+
+func refusalOf(why reason) refusal {
 	switch why {
 	case refuseDenied, refuseGateway, refuseQUIC, refuseRefused:
-		how = portUnreachable
+		return portUnreachable
 	}
-	r.endpoint.send(unreachable(quote, how))
+	return hostUnreachable
 }
 
 func (r *Router) holdDatagram(id flowID, pkt *stack.PacketBuffer, to target) {
@@ -103,15 +101,12 @@ func (r *Router) holdDatagram(id flowID, pkt *stack.PacketBuffer, to target) {
 		r.count.drop(dropHeader)
 		return
 	}
-	ep.SocketOptions().SetReceiveBufferSize(udpQueue, false)
-	go r.serveUDP(f, gonet.NewUDPConn(&queue, ep), quote)
+	go r.serveUDP(f, newAppDatagrams(ep, &queue), quote)
 }
 
-// serveUDP is one association from its first datagram to its end; datagrams
-// that come before the verdict wait in app.
-func (r *Router) serveUDP(f *flow, app *gonet.UDPConn, quote []byte) {
-	defer r.flows.end(f)
-	defer app.Close()
+// serveUDP is one association from its first datagram on; datagrams that come
+// before the verdict wait in app.
+func (r *Router) serveUDP(f *flow, app *appConn, quote []byte) {
 	want := f.request()
 	want.GrantedOnly = want.Port == quicPort // clients fall back to TCP, which is asked about
 	out, err := r.broker.Dial(f.ctx, want)
@@ -123,70 +118,28 @@ func (r *Router) serveUDP(f *flow, app *gonet.UDPConn, quote []byte) {
 		if f.ctx.Err() == nil {
 			r.refuseDatagram(quote, why)
 		}
+		app.close()
+		r.flows.end(f)
 		return
 	}
-	a := &association{app: app, out: out, count: &r.count, pace: r.pace, quiet: r.udpIdle}
+	a := r.associate(f, app, out)
+	a.trouble = func(why reason) { r.endpoint.send(unreachable(quote, refusalOf(why))) }
+	a.ended = func(cut bool) {
+		if cut && f.ctx.Err() == nil {
+			r.refuseDatagram(quote, refuseDenied) // cut from outside: tell the app
+		}
+		r.flows.end(f)
+	}
+	a.start()
+}
+
+// associate joins both sides of f; the caller sets what to do at the end.
+func (r *Router) associate(f *flow, app *appConn, out net.Conn) *association {
+	a := &association{
+		app: app, out: newFarEnd(out, r.lot), count: &r.count, pace: r.pace, quiet: r.udpIdle,
+		trouble: func(reason) {},
+	}
+	a.out.read, a.out.cut = a.copyDown, a.close
 	r.flows.opened(f, a.close)
-	if a.run() && f.ctx.Err() == nil {
-		r.refuseDatagram(quote, refuseDenied) // cut from outside: tell the app
-	}
-}
-
-// association moves datagrams both ways.
-type association struct {
-	app   *gonet.UDPConn
-	out   net.Conn
-	count *counters
-	pace  pacer
-	quiet time.Duration // after which it ends
-	idle  *time.Timer
-}
-
-// close may be called from any goroutine, more than once.
-func (a *association) close() {
-	past := time.Unix(1, 0)
-	a.app.SetDeadline(past) //nolint:errcheck // it never fails
-	a.out.SetDeadline(past)
-}
-
-// run returns when the association is over; cut is true when the far side ended
-// it.
-func (a *association) run() (cut bool) {
-	defer a.out.Close()
-	a.idle = time.AfterFunc(a.quiet, a.close)
-	defer a.idle.Stop()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		a.relay(a.out, a.app, &a.count.bytesIn, a.pace.up) //nolint:errcheck // the app has no more to say
-		a.close()
-	}()
-	err := a.relay(a.app, a.out, &a.count.bytesOut, a.pace.down)
-	a.close()
-	<-done
-	var timeout net.Error
-	return !(errors.As(err, &timeout) && timeout.Timeout())
-}
-
-// relay copies datagrams until from or to fails, and says how. A refusal by a port outside
-// comes as an error of one read or write and is no end.
-func (a *association) relay(to, from net.Conn, count *atomic.Uint64, pace *rate.Limiter) error {
-	buf := make([]byte, maxDatagram)
-	for {
-		n, err := from.Read(buf)
-		if err == nil {
-			_, err = to.Write(buf[:n])
-			count.Add(uint64(n))   //nolint:gosec // not negative
-			spend(pace, n, always) //nolint:errcheck // always alive
-		}
-		if err != nil && !passing(err) {
-			return err
-		}
-		a.idle.Reset(a.quiet)
-	}
-}
-
-// passing errors concern one datagram.
-func passing(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EMSGSIZE)
+	return a
 }

@@ -15,4 +15,5 @@ for program in gvproxy vm; do
     echo "$program did not build: the table will lack gvisor-tap-vsock" >&2
 done
 go build -o "$tools/bench-net" ./bench/net
-exec "$tools/bench-net" -tools "$tools" "$@"
+CGO_ENABLED=0 go build -trimpath -o "$tools/consentry-worker" ./cmd/consentry-worker
+exec "$tools/bench-net" -tools "$tools" -worker "$tools/consentry-worker" "$@"

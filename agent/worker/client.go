@@ -82,6 +82,9 @@ func (c *Client) Close() error {
 	return c.err
 }
 
+// PID is the process's id.
+func (c *Client) PID() int { return c.cmd.Process.Pid }
+
 // Ended is closed once the process is gone.
 func (c *Client) Ended() <-chan struct{} { return c.ended }
 

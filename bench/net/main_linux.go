@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/consentry/consentry/agent/worker"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -32,18 +33,18 @@ func start(args []string) error {
 		return serve()
 	case role == "load":
 		return load(args[1:])
-	case role == "agent" && len(args) == 3:
-		return agent(args[1], args[2])
-	case role == "route":
-		return route()
+	case role == "agent" && len(args) == 4:
+		return agent(args[1], args[2], args[3])
+	case role == worker.Name:
+		os.Exit(work())
 	}
 	return bench(args)
 }
 
 type options struct {
 	rounds, millis, connects, idle int
-	tools                          string
-	only                           string
+	tools, only, worker            string
+	mtus, wanted                   string
 }
 
 func bench(args []string) error {
@@ -55,19 +56,26 @@ func bench(args []string) error {
 	flags.IntVar(&o.idle, "idle", 10000, "idle flows")
 	flags.StringVar(&o.tools, "tools", ".cache/bench-net", "where gvproxy and gvforwarder are")
 	flags.StringVar(&o.only, "only", "", "peers, separated by commas")
+	flags.StringVar(&o.worker, "worker", "", "program whose worker is measured; this one has one too")
+	flags.StringVar(&o.mtus, "mtu", fmt.Sprintf("%d,%d", sandbox.LinkMTU, sandbox.LinkMTUEthernet), "sizes, separated by commas")
+	flags.StringVar(&o.wanted, "rows", "", "words, separated by commas, one of which a row must have")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	w, err := newWorld(o.tools)
+	w, err := newWorld(o.tools, o.worker)
 	if err != nil {
 		return err
 	}
 	defer w.close()
 	there := present(o)
 	var rows []*row
-	for _, mtu := range []int{sandbox.LinkMTU, sandbox.LinkMTUEthernet} {
+	for size := range strings.SplitSeq(o.mtus, ",") {
+		mtu, err := strconv.Atoi(size)
+		if err != nil {
+			return fmt.Errorf("-mtu: %w", err)
+		}
 		got, err := measure(ctx, w, there, mtu, o)
 		if err != nil {
 			return err
@@ -112,28 +120,44 @@ func measure(ctx context.Context, w *world, there []peer, mtu int, o options) ([
 		networks[p.name] = n
 	}
 	var rows []*row
+	for _, l := range loads(mtu, o) {
+		if err := rounds(ctx, w, there, networks, o.rounds, l.args, l.rows...); err != nil {
+			return nil, err
+		}
+		rows = append(rows, l.rows...)
+	}
+	return rows, nil
+}
+
+// workload is a command of the load and the rows that its figures go into.
+type workload struct {
+	args []string
+	rows []*row
+}
+
+// loads are those that o.rows chooses.
+func loads(mtu int, o options) []workload {
+	var all []workload
 	for _, streams := range []int{1, 8} {
 		for _, way := range []string{"up", "down"} {
-			r := &row{name: fmt.Sprintf("mtu %d, %d× %s", mtu, streams, way), unit: "Gb/s", higher: true}
-			rows = append(rows, r)
-			args := []string{"stream", way, strconv.Itoa(streams), strconv.Itoa(o.millis)}
-			if err := rounds(ctx, w, there, networks, o.rounds, args, r); err != nil {
-				return nil, err
-			}
+			all = append(all, workload{
+				[]string{"stream", way, strconv.Itoa(streams), strconv.Itoa(o.millis)},
+				[]*row{{name: fmt.Sprintf("mtu %d, %d× %s", mtu, streams, way), unit: "Gb/s", higher: true}},
+			})
 		}
 	}
-	latency := &row{name: fmt.Sprintf("mtu %d, connect and one byte", mtu), unit: "µs"}
-	rate := &row{name: fmt.Sprintf("mtu %d, connections, 1 at a time", mtu), unit: "1/s", higher: true}
-	many := &row{name: fmt.Sprintf("mtu %d, connections, 16 at a time", mtu), unit: "1/s", higher: true}
-	n := strconv.Itoa(o.connects)
-	if err := rounds(ctx, w, there, networks, o.rounds, []string{"connect", n, "1"}, latency, rate); err != nil {
-		return nil, err
+	for _, parallel := range []int{1, 16} {
+		name := fmt.Sprintf("mtu %d, connect, %d at a time", mtu, parallel)
+		all = append(all, workload{
+			[]string{"connect", strconv.Itoa(o.connects), strconv.Itoa(parallel)},
+			[]*row{{name: name, unit: "µs"}, {name: name, unit: "1/s", higher: true}},
+		})
 	}
-	spare := &row{}
-	if err := rounds(ctx, w, there, networks, o.rounds, []string{"connect", n, "16"}, spare, many); err != nil {
-		return nil, err
-	}
-	return append(rows, latency, rate, many), nil
+	return slices.DeleteFunc(all, func(l workload) bool {
+		return !slices.ContainsFunc(strings.Split(o.wanted, ","), func(word string) bool {
+			return strings.Contains(l.rows[0].name, word)
+		})
+	})
 }
 
 // rounds runs one load for every peer in turn; figure i of it goes into rows[i].

@@ -76,7 +76,7 @@ func (w *world) up(ctx context.Context, p peer, mtu int) (*network, error) {
 }
 
 func startRouter(w *world, netns string, mtu int) (*network, error) {
-	p, err := w.start("", "/proc/self/exe", "agent", "/run/netns/"+netns, "127.0.0.1:"+w.port)
+	p, err := w.start("", "/proc/self/exe", "agent", "/run/netns/"+netns, "127.0.0.1:"+w.port, w.worker)
 	if err != nil {
 		return nil, err
 	}

@@ -2,60 +2,47 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
-	"os/signal"
 	"runtime"
 	"runtime/pprof"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/consentry/consentry/agent/worker"
 	"github.com/consentry/consentry/internal/fdwire"
-	"github.com/consentry/consentry/router"
 	"github.com/consentry/consentry/sandbox"
-	"github.com/consentry/consentry/sandbox/wire"
 )
 
 // agent is the process that stands for the real one: it makes the tap in the
-// namespace file NETNS, runs the router in a process of its own, and connects
-// every flow to SERVER.
-func agent(netns, server string) error {
+// namespace file NETNS, starts a worker of the program for it, and connects every
+// flow to SERVER.
+func agent(netns, server, program string) error {
 	tap, err := tapIn(netns)
 	if err != nil {
 		return err
 	}
-	conn, theirs, err := fdwire.Pair()
+	defer tap.Close()
+	client, err := worker.Start(context.Background(), program, loopback(server), os.Stderr)
 	if err != nil {
 		return err
 	}
-	child := exec.Command("/proc/self/exe", "route")
-	child.Stdout, child.Stderr = os.Stdout, os.Stderr
-	child.ExtraFiles = []*os.File{theirs, tap}
-	if err := child.Start(); err != nil {
-		return err
+	fmt.Println(client.PID())
+	ours, theirs, err := fdwire.Pair()
+	if err != nil {
+		return errors.Join(err, client.Close())
 	}
-	theirs.Close()
-	tap.Close()
-	fmt.Println(child.Process.Pid)
-	broker := wire.NewBrokerServer(loopback(server))
-	peer := wire.New(conn, func(ctx context.Context, verb string, body json.RawMessage, files []*os.File) (wire.Reply, error) {
-		fdwire.CloseAll(files)
-		reply, _, err := broker.Handle(ctx, verb, body)
-		return reply, err
-	})
-	go func() {
-		io.Copy(io.Discard, os.Stdin)
-		child.Process.Signal(os.Interrupt)
-	}()
-	if err := peer.Serve(context.Background()); !errors.Is(err, io.EOF) {
-		return err
+	if err := client.Route(context.Background(), "bench", 0, theirs); err != nil {
+		return errors.Join(err, client.Close())
 	}
-	return child.Wait()
+	if err := ours.Send(struct{}{}, tap); err != nil {
+		return errors.Join(err, client.Close())
+	}
+	io.Copy(io.Discard, os.Stdin)
+	return client.Close()
 }
 
 // loopback is a Broker that says yes to everything and connects to one place.
@@ -71,46 +58,20 @@ func (loopback) Open(context.Context, sandbox.DataRequest) (sandbox.DataReply, e
 
 func (loopback) File(context.Context, sandbox.FileRequest) error { return sandbox.ErrDenied }
 
-// route is the router's process.
-func route() error {
-	conn, err := fdwire.FromFile(os.NewFile(3, "agent"))
-	if err != nil {
-		return err
+// work is the worker's process. It writes a CPU profile to profileFile, if that
+// is there: a worker has no environment that could name one.
+func work() int {
+	if file, err := os.OpenFile(profileFile, os.O_WRONLY|os.O_TRUNC, 0); err == nil {
+		defer file.Close()
+		if pprof.StartCPUProfile(file) == nil {
+			defer pprof.StopCPUProfile()
+		}
 	}
-	link, err := router.TapLink(os.NewFile(4, "tap"))
-	if err != nil {
-		return err
-	}
-	peer := wire.New(conn, nil)
-	r, err := router.New(router.Config{Link: link, Broker: wire.NewBroker(peer)})
-	if err != nil {
-		return err
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	go peer.Serve(ctx)
-	defer profile()()
-	return r.Run(ctx)
+	return worker.Main()
 }
 
-// profile writes a CPU profile to a file that begins with BENCH_PROFILE, if that is set.
-func profile() (stop func()) {
-	path := os.Getenv("BENCH_PROFILE")
-	if path == "" {
-		return func() {}
-	}
-	file, err := os.Create(fmt.Sprintf("%s.%d", path, os.Getpid()))
-	if err != nil {
-		return func() {}
-	}
-	if err := pprof.StartCPUProfile(file); err != nil {
-		return func() {}
-	}
-	return func() {
-		pprof.StopCPUProfile()
-		file.Close()
-	}
-}
+// profileFile must exist to be written.
+const profileFile = "/tmp/bench-net.profile"
 
 func tapIn(netns string) (*os.File, error) {
 	there, err := os.Open(netns)

@@ -21,11 +21,18 @@ type world struct {
 	server *process
 	dir    string // for sockets
 	tools  string // where gvproxy and gvforwarder are
+	worker string // program whose worker routes
 }
 
-func newWorld(tools string) (*world, error) {
-	w := &world{name: fmt.Sprintf("bench%d", os.Getpid()), tools: tools}
+// newWorld takes this program for the worker when worker is "".
+func newWorld(tools, worker string) (*world, error) {
+	w := &world{name: fmt.Sprintf("bench%d", os.Getpid()), tools: tools, worker: worker}
 	var err error
+	if worker == "" {
+		if w.worker, err = os.Executable(); err != nil {
+			return nil, err
+		}
+	}
 	if w.dir, err = os.MkdirTemp("", "bench-net"); err != nil {
 		return nil, err
 	}

@@ -23,10 +23,10 @@ func part(args []string) (code int, mine bool) {
 	return linuxhost.Main(args[1], args[2:])
 }
 
-// launcher is the small program beside this one that begins twice as fast, or
-// this one.
-func launcher(self string) string {
-	small := filepath.Join(filepath.Dir(self), "consentry-launch")
+// beside is the small program of that name beside this one, or this one: small
+// ones begin faster and hold less.
+func beside(self, name string) string {
+	small := filepath.Join(filepath.Dir(self), name)
 	if info, err := os.Stat(small); err == nil && info.Mode().IsRegular() {
 		return small
 	}
@@ -36,7 +36,8 @@ func launcher(self string) string {
 // addHosts lists what runs apps on this system.
 func addHosts(cfg *agent.Config, paths ipc.Paths, log *slog.Logger) {
 	state := filepath.Join(paths.Runtime, "linux")
-	cfg.Image = linuxhost.New(linuxhost.Config{Self: launcher(cfg.Self), StateDir: state, Log: log})
+	cfg.Image = linuxhost.New(linuxhost.Config{Self: beside(cfg.Self, "consentry-launch"), StateDir: state, Log: log})
+	cfg.Worker = beside(cfg.Self, "consentry-worker")
 	cfg.Module = &worker.Host{Self: cfg.Self, Log: log, Stderr: cfg.LogFile}
 	cfg.Cleanup = func(ctx context.Context) error { return linuxhost.Cleanup(ctx, state, log) }
 }

@@ -50,8 +50,13 @@ func (b remoteBroker) Dial(ctx context.Context, flow sandbox.Flow) (net.Conn, er
 		closed()
 		return nil, fmt.Errorf("%w: %w", sandbox.ErrUnavailable, err)
 	}
-	if tcp, isTCP := conn.(*net.TCPConn); isTCP {
-		return &tcpFlow{TCPConn: tcp, closed: sync.OnceFunc(closed)}, nil
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		return &tcpFlow{TCPConn: c, closed: sync.OnceFunc(closed)}, nil
+	case *net.UnixConn:
+		if flow.Network == "udp" {
+			return &datagramFlow{UnixConn: c, closed: sync.OnceFunc(closed)}, nil
+		}
 	}
 	return &otherFlow{Conn: conn, closed: sync.OnceFunc(closed)}, nil
 }

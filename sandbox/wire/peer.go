@@ -25,8 +25,9 @@ import (
 	"github.com/consentry/consentry/sandbox"
 )
 
-// maxCalls bounds the calls that the other side may have open.
-const maxCalls = 8192
+// maxCalls bounds the calls that the other side may have open: more than the
+// connections into an app, each of which is one.
+const maxCalls = 16384
 
 type message struct {
 	ID     uint64          `json:"id"`
