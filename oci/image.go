@@ -16,11 +16,14 @@ import (
 
 // Image is an image in the store. Its layers must only be read.
 type Image struct {
-	Ref       string    `json:"ref"`                 // what it was pulled as, in full
-	Digest    string    `json:"digest"`              // of its manifest
-	Publisher string    `json:"publisher,omitempty"` // "registry/repository" where TLS vouched for it
-	Platform  string    `json:"platform"`            // "linux/amd64"
-	Size      int64     `json:"size"`                // bytes, unpacked
+	Ref    string `json:"ref"`    // what it was pulled as, in full
+	Digest string `json:"digest"` // of its manifest
+	// Publisher vouched for it: "key:HEX" for the signing key that Pull was asked
+	// to check, else "registry/repository" where TLS did, else "".
+	Publisher string    `json:"publisher,omitempty"`
+	Signer    string    `json:"signer,omitempty"` // id of that key (package cosign)
+	Platform  string    `json:"platform"`         // "linux/amd64"
+	Size      int64     `json:"size"`             // bytes, unpacked
 	Pulled    time.Time `json:"pulled"`
 	Layers    []string  `json:"layers"` // host directories for overlayfs (userxattr), lowest first
 	Config    v1.Config `json:"config"`
@@ -28,6 +31,10 @@ type Image struct {
 	Labels   map[string]string `json:"labels,omitempty"`
 	Manifest *app.Manifest     `json:"manifest,omitempty"` // the rights it asks for
 }
+
+// signerPrefix makes a publisher of a key. No repository has a colon there
+// without a port.
+const signerPrefix = "key:"
 
 // Images lists the store, by reference.
 func (s *Store) Images() ([]Image, error) {
@@ -99,6 +106,9 @@ func find(all []record, ref string) (record, error) {
 // image makes the Image of a record. s.mu is held.
 func (s *Store) image(r record) (*Image, error) {
 	img := &Image{Ref: r.Ref, Digest: r.Digest, Publisher: r.Publisher, Platform: r.Platform, Size: r.Size, Pulled: r.Pulled}
+	if img.Signer = r.Signer; img.Signer != "" {
+		img.Publisher = signerPrefix + img.Signer
+	}
 	if err := s.describe(img, r); err != nil {
 		return nil, fmt.Errorf("image %s: %w", r.Ref, err)
 	}

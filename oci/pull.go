@@ -9,6 +9,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/consentry/consentry/oci/cosign"
 )
 
 // When to look beyond the store.
@@ -27,6 +29,8 @@ type PullOptions struct {
 	Platform string // "linux/arm64"; "" is this machine's
 	Policy   string // PullMissing, PullAlways or PullNever
 	Progress func(Progress)
+	// Verify is the key that must have signed the image; nil asks for none.
+	Verify *cosign.Key
 }
 
 // Pull gets an image into the store. After an error nothing of it is left.
@@ -45,7 +49,7 @@ func (s *Store) pull(ctx context.Context, src Source, opt PullOptions) (*Image, 
 	}
 	switch opt.Policy {
 	case "", PullMissing, PullNever:
-		img, err := s.stored(src, want, opt.Policy == PullNever)
+		img, err := s.stored(src, want, opt)
 		if img != nil || err != nil {
 			return img, err
 		}
@@ -65,7 +69,8 @@ func (s *Store) pull(ctx context.Context, src Source, opt PullOptions) (*Image, 
 
 // stored returns what the store has for src, nil when it is to be pulled. A
 // file or directory is always looked at: it may have changed.
-func (s *Store) stored(src Source, want v1.Platform, never bool) (*Image, error) {
+func (s *Store) stored(src Source, want v1.Platform, opt PullOptions) (*Image, error) {
+	never := opt.Policy == PullNever
 	if src.Kind != Registry && !never {
 		return nil, nil
 	}
@@ -73,8 +78,12 @@ func (s *Store) stored(src Source, want v1.Platform, never bool) (*Image, error)
 	switch {
 	case err == nil:
 		have, err := v1.ParsePlatform(img.Platform)
-		if err == nil && fits(want, have) {
+		signed := opt.Verify == nil || img.Signer == opt.Verify.ID()
+		if err == nil && fits(want, have) && signed {
 			return img, nil
+		}
+		if never && !signed {
+			return nil, fmt.Errorf("what the store has was not checked for that key, and pulling is off: %w", ErrUnsigned)
 		}
 		if never {
 			return nil, fmt.Errorf("the store has it for %s, not for %s, and pulling is off: %w", img.Platform, want.String(), ErrNotFound)
@@ -114,12 +123,17 @@ func (s *Store) fetch(ctx context.Context, src Source, o origin, want v1.Platfor
 	if _, err := rights(r.config.Config.Labels, r.manifest.Annotations); err != nil {
 		return nil, err
 	}
+	if opt.Verify != nil {
+		if err := r.verify(ctx, o, src, opt.Verify); err != nil {
+			return nil, err
+		}
+	}
 	unlock, err := s.pulls.lock(ctx, r.digest.String())
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	p := &pull{store: s, origin: o, resolved: r, report: opt.Progress}
+	p := &pull{store: s, origin: o, resolved: r, report: opt.Progress, signer: opt.Verify}
 	img, err := p.run(ctx, src)
 	if err != nil {
 		return nil, errors.Join(err, p.undo())
@@ -133,9 +147,10 @@ type pull struct {
 	store  *Store
 	origin origin
 	report func(Progress)
-	work   string   // directory in tmp, "" before it is made
-	todo   []*layer // lowest first
-	pinned []string // keys
+	signer *cosign.Key // has signed it; may be nil
+	work   string      // directory in tmp, "" before it is made
+	todo   []*layer    // lowest first
+	pinned []string    // keys
 }
 
 func (p *pull) run(ctx context.Context, src Source) (_ *Image, err error) {
@@ -176,6 +191,9 @@ func (p *pull) commit(src Source) (*Image, error) {
 		Ref: src.String(), Digest: p.digest.String(), Config: p.manifest.Config.Digest.String(),
 		Publisher: p.origin.publisher(), Platform: p.platform(), Pulled: s.now().UTC(),
 	}
+	if p.signer != nil {
+		rec.Signer = p.signer.ID()
+	}
 	if p.index.Hex != "" {
 		rec.Index = p.index.String()
 	}
@@ -192,7 +210,7 @@ func (p *pull) commit(src Source) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.keepOld(rec, src.repository()); err != nil {
+	if err := s.keepOld(rec, src.Repository()); err != nil {
 		return nil, err
 	}
 	if err := s.writeJSON(recordName(rec.Ref), rec); err != nil {

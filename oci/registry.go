@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -82,21 +83,12 @@ func (r *registry) get(ctx context.Context, kind, id string, header http.Header,
 	if err != nil {
 		return nil, explain(r.ref, err)
 	}
-	if !ok(resp.StatusCode, codes) {
+	if !slices.Contains(codes, resp.StatusCode) {
 		resp.Body = &boundedBody{ReadCloser: resp.Body, left: maxReply}
 		err := transport.CheckError(resp, codes...)
 		return nil, errors.Join(explain(r.ref, err), resp.Body.Close())
 	}
 	return resp, nil
-}
-
-func ok(code int, codes []int) bool {
-	for _, c := range codes {
-		if c == code {
-			return true
-		}
-	}
-	return false
 }
 
 func (r *registry) top(ctx context.Context) (document, error) {
@@ -124,12 +116,17 @@ func (r *registry) document(ctx context.Context, id string) ([]byte, types.Media
 	if err != nil {
 		return nil, "", err
 	}
+	return readDocument(resp, "manifest "+id)
+}
+
+// readDocument reads an answer whole, and closes it.
+func readDocument(resp *http.Response, what string) ([]byte, types.MediaType, error) {
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxManifest+1))
 	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		return nil, "", fmt.Errorf("read manifest %s: %w", id, err)
+		return nil, "", fmt.Errorf("read %s: %w", what, err)
 	}
 	if len(raw) > maxManifest {
-		return nil, "", corrupt("manifest %s is more than %d bytes", id, maxManifest)
+		return nil, "", corrupt("%s is more than %d bytes", what, maxManifest)
 	}
 	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	return raw, types.MediaType(strings.TrimSpace(kind)), nil
@@ -195,6 +192,13 @@ func (b *remoteBlob) Close() error {
 		return nil
 	}
 	return b.body.Close()
+}
+
+// unknownCall tells whether a registry does not know what it was asked: older
+// ones know no referrers.
+func unknownCall(err error) bool {
+	var status *transport.Error
+	return errors.As(err, &status) && slices.Contains([]int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusBadRequest, http.StatusNotImplemented}, status.StatusCode)
 }
 
 // explain says what to do about an error of the registry.

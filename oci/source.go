@@ -98,8 +98,8 @@ func people(ref string) string {
 	return ref
 }
 
-// repository is the source without tag and digest.
-func (s Source) repository() string {
+// Repository is the source without tag and digest.
+func (s Source) Repository() string {
 	if s.Kind == Registry {
 		return people(s.Ref.Context().Name())
 	}

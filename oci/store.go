@@ -100,6 +100,7 @@ type record struct {
 	Index     string    `json:"index,omitempty"`
 	Config    string    `json:"config"`
 	Publisher string    `json:"publisher,omitempty"`
+	Signer    string    `json:"signer,omitempty"` // id of the key that was asked for and has signed it
 	Platform  string    `json:"platform"`
 	Size      int64     `json:"size"`
 	Pulled    time.Time `json:"pulled"`
