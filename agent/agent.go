@@ -54,6 +54,7 @@ type Agent struct {
 	modules *moduleStore
 	volumes *volume.Store
 	waivers *waivers
+	signers *signers
 	data    *data.Service
 	dialler *dial.Dialler
 	reviews *reviews
@@ -105,6 +106,9 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	if a.waivers, err = openWaivers(cfg.Data); err != nil {
+		return nil, err
+	}
+	if a.signers, err = openSigners(cfg.Data); err != nil {
 		return nil, err
 	}
 	if a.modules, err = openModules(filepath.Join(cfg.Data, "modules")); err != nil {

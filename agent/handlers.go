@@ -77,7 +77,7 @@ func (a *Agent) calls() map[string]func(http.ResponseWriter, *http.Request) erro
 		"DELETE /v1/waivers":          a.unwaive,
 	}
 	maps.Copy(calls, a.networkCalls())
-	maps.Copy(calls, a.volumeCalls())
+	maps.Copy(calls, a.storeCalls())
 	return calls
 }
 
@@ -153,6 +153,7 @@ var errorKinds = []struct {
 	{wasmhost.ErrNotWasm, "unsupported-format", statusBadRequest, "Consentry runs OCI (Docker) images and WebAssembly modules (.wasm)"},
 	{oci.ErrUnauthorized, "unauthorized", http.StatusUnauthorized, "log in with docker login REGISTRY, or check the spelling of the image"},
 	{oci.ErrNotFound, "not-found", statusNotFound, "see what is here with: consentry images"},
+	{oci.ErrUnsigned, "unsigned", http.StatusForbidden, "see which key must sign which image with: consentry signers"},
 	{oci.ErrInUse, "in-use", statusConflict, "see what needs it with: consentry ps -a"},
 	{volume.ErrNotFound, "not-found", statusNotFound, "see what is here with: consentry volume ls"},
 	{volume.ErrExists, "exists", statusConflict, "choose another name, or remove it with: consentry volume rm"},

@@ -110,7 +110,7 @@ func (a *Agent) prepareModule(rec *record, module app.App, progress func(api.Pro
 
 func (a *Agent) prepareImage(ctx context.Context, rec *record, progress func(api.Progress)) error {
 	req := rec.Request
-	img, err := a.pullFor(ctx, rec.ID, api.PullRequest{Source: req.Source, Platform: req.Platform, Pull: req.Pull}, progress)
+	img, err := a.pullFor(ctx, rec.ID, api.PullRequest{Source: req.Source, Platform: req.Platform, Pull: req.Pull, Verify: req.Verify}, progress)
 	if err != nil {
 		return err
 	}
@@ -144,10 +144,18 @@ func (a *Agent) pull(ctx context.Context, req api.PullRequest, progress func(api
 	if err != nil {
 		return nil, err
 	}
-	return a.images.Pull(ctx, source, oci.PullOptions{
-		Platform: req.Platform, Policy: req.Pull,
+	key, err := a.keyFor(source, req.Verify)
+	if err != nil {
+		return nil, err
+	}
+	img, err := a.images.Pull(ctx, source, oci.PullOptions{
+		Platform: req.Platform, Policy: req.Pull, Verify: key,
 		Progress: progressOf(progress),
 	})
+	if err != nil || key == nil {
+		return img, err
+	}
+	return img, a.keepKey(source.Repository(), key)
 }
 
 func progressOf(say func(api.Progress)) func(oci.Progress) {

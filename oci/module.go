@@ -46,7 +46,7 @@ func (s *Store) Module(ctx context.Context, src Source, limit int64, w io.Writer
 	if err = errors.Join(err, o.Close()); err != nil {
 		return nil, fmt.Errorf("pull %s: %w", src, err)
 	}
-	m.Name = src.repository()
+	m.Name = src.Repository()
 	return m, nil
 }
 

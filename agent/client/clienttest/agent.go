@@ -140,7 +140,7 @@ func (a *Agent) handler() http.Handler {
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { reply(w, r, f) })
 	}
-	for pattern, f := range a.volumeCalls() {
+	for pattern, f := range a.diskCalls() {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { reply(w, r, f) })
 	}
 	mux.HandleFunc("GET /v1/volumes/{name}/backup", a.backupVolume)

@@ -27,7 +27,7 @@ func findVolume(name string) (api.Volume, error) {
 	return api.Volume{}, &api.Error{Code: "not-found", Message: "volume " + name + ": no such volume", Hint: "consentry volume ls", Status: http.StatusNotFound}
 }
 
-func (a *Agent) volumeCalls() map[string]func(*http.Request) (any, error) {
+func (a *Agent) diskCalls() map[string]func(*http.Request) (any, error) {
 	one := func(r *http.Request) (any, error) { return findVolume(r.PathValue("name")) }
 	return map[string]func(*http.Request) (any, error){
 		"GET /v1/volumes":           func(*http.Request) (any, error) { return someVolumes(), nil },
@@ -38,6 +38,10 @@ func (a *Agent) volumeCalls() map[string]func(*http.Request) (any, error) {
 			return api.RemovedVolumes{Names: []string{"0123456789ab-0-data"}, Bytes: 4096}, nil
 		},
 		"PUT /v1/volumes/{name}/restore": restoreVolume,
+		"GET /v1/signers": func(*http.Request) (any, error) {
+			return []api.Signer{{Repository: "docker.io/library/web", ID: "ab12", Key: "PEM"}}, nil
+		},
+		"DELETE /v1/signers": func(*http.Request) (any, error) { return struct{}{}, nil },
 		"GET /v1/df": func(*http.Request) (any, error) {
 			return []api.DiskUse{
 				{What: "images", Count: 3, Active: 1, Bytes: 900_000_000, Reclaimable: 600_000_000, Shared: 120_000_000, Remedy: "consentry prune"},
