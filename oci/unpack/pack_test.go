@@ -118,3 +118,32 @@ func stat(t *testing.T, path string) unix.Stat_t {
 	}
 	return st
 }
+
+func TestChanges(t *testing.T) {
+	dirs := layers(t, tarOf(t, entry{name: "etc/"}, entry{name: "etc/gone", body: "x"}, entry{name: "etc/same", body: "x"}, entry{name: "old/"}, entry{name: "old/hidden", body: "h"},
+		entry{name: "old/again", body: "h"}, entry{name: "quiet/"}, entry{name: "quiet/x", body: "x"}, entry{name: "file", body: "x"}),
+		tarOf(t, entry{name: "etc/"}, entry{name: "etc/.wh.gone"}, entry{name: "etc/new/"}, entry{name: "etc/new/f", body: "f"}, entry{name: "old/"}, entry{name: "old/.wh..wh..opq"},
+			entry{name: "old/again", body: "2"}, entry{name: "quiet/"}, entry{name: "file/"}, entry{name: "file/in", body: "x"}, entry{name: "ours/"}, entry{name: "ours/x", body: "x"}))
+	below, err := OpenView(dirs[:1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer below.Close()
+	upper, err := OpenView(dirs[1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer upper.Close()
+	found, err := Changes(below, upper, func(path string) bool { return path == "/ours" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range found {
+		got = append(got, string(c.Kind)+" "+c.Path)
+	}
+	want := "C /etc, D /etc/gone, A /etc/new, A /etc/new/f, C /file, A /file/in, C /old, C /old/again, D /old/hidden"
+	if strings.Join(got, ", ") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), want)
+	}
+}
