@@ -15,6 +15,7 @@ import (
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/agent/dial"
+	"github.com/consentry/consentry/agent/snapshot"
 	"github.com/consentry/consentry/agent/volume"
 	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/data"
@@ -171,6 +172,11 @@ func (a *Agent) loadRuns() error {
 				return err
 			}
 			continue
+		}
+		if img := rec.Spec.Image; img != nil && img.Upper != "" {
+			if err := snapshot.Recover(img.Upper); err != nil {
+				a.cfg.Log.Error("a restore that was cut off", "run", rec.ID, "error", err)
+			}
 		}
 		a.runs[rec.ID] = newRun(a, rec)
 	}

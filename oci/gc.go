@@ -43,7 +43,8 @@ func references(all []record, digest string) int {
 	return n
 }
 
-// Prune removes every image that inUse does not name. It returns the removed
+// Prune removes every image that inUse does not name, and what is left of pulls
+// that were cut off. It returns the removed
 // references and the freed bytes.
 func (s *Store) Prune(inUse func(digest string) bool) (removed []string, freed int64, err error) {
 	s.mu.Lock()
@@ -60,6 +61,9 @@ func (s *Store) Prune(inUse func(digest string) bool) (removed []string, freed i
 			return removed, 0, err
 		}
 		removed = append(removed, r.Ref)
+	}
+	if err := s.giveUp(); err != nil {
+		return removed, 0, err
 	}
 	freed, err = s.sweep()
 	return removed, freed, err
@@ -80,6 +84,13 @@ func (s *Store) sweep() (freed int64, err error) {
 		}
 	}
 	for key := range s.pins {
+		layers[key] = true
+	}
+	waiting, err := s.waiting()
+	if err != nil {
+		return 0, err
+	}
+	for _, key := range waiting {
 		layers[key] = true
 	}
 	freedBlobs, err := s.sweepDir(blobsDir, blobs)

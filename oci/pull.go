@@ -33,7 +33,9 @@ type PullOptions struct {
 	Verify *cosign.Key
 }
 
-// Pull gets an image into the store. After an error nothing of it is left.
+// Pull gets an image into the store. After an error nothing of it is left, but
+// that layers which are whole wait for the next pull from that registry when
+// this one was cut off.
 func (s *Store) Pull(ctx context.Context, src Source, opt PullOptions) (*Image, error) {
 	img, err := s.pull(ctx, src, opt)
 	if err != nil {
@@ -136,7 +138,7 @@ func (s *Store) fetch(ctx context.Context, src Source, o origin, want v1.Platfor
 	p := &pull{store: s, origin: o, resolved: r, report: opt.Progress, signer: opt.Verify}
 	img, err := p.run(ctx, src)
 	if err != nil {
-		return nil, errors.Join(err, p.undo())
+		return nil, errors.Join(err, p.undo(cutOff(err)))
 	}
 	return img, nil
 }
@@ -151,6 +153,7 @@ type pull struct {
 	work   string      // directory in tmp, "" before it is made
 	todo   []*layer    // lowest first
 	pinned []string    // keys
+	noted  bool        // as unfinished
 }
 
 func (p *pull) run(ctx context.Context, src Source) (_ *Image, err error) {
@@ -160,6 +163,9 @@ func (p *pull) run(ctx context.Context, src Source) (_ *Image, err error) {
 		p.pinned = append(p.pinned, own, chained)
 	}
 	p.store.pin(p.pinned)
+	if err := p.begin(src); err != nil {
+		return nil, err
+	}
 	if p.work, err = os.MkdirTemp(filepath.Join(p.store.dir, tmpDir), "pull-*"); err != nil {
 		return nil, err
 	}
@@ -204,8 +210,8 @@ func (p *pull) commit(src Source) (*Image, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := errors.Join(
-		s.writeFile(blobsDir+"/"+p.digest.Hex, p.raw),
-		s.writeFile(blobsDir+"/"+p.manifest.Config.Digest.Hex, p.rawConf),
+		s.writeFile(blobsDir+"/"+p.digest.Hex, p.raw, true),
+		s.writeFile(blobsDir+"/"+p.manifest.Config.Digest.Hex, p.rawConf, true),
 	)
 	if err != nil {
 		return nil, err
@@ -213,11 +219,15 @@ func (p *pull) commit(src Source) (*Image, error) {
 	if err := s.keepOld(rec, src.Repository()); err != nil {
 		return nil, err
 	}
-	if err := s.writeJSON(recordName(rec.Ref), rec); err != nil {
+	if err := s.writeJSON(recordName(rec.Ref), rec, true); err != nil {
 		return nil, err
 	}
 	s.unpin(p.pinned)
 	p.pinned = nil
+	s.makeDurable(rec.Layers)
+	if err := p.forget(); err != nil {
+		s.log.Warn("the note of a pull stays", "image", rec.Ref, "err", err)
+	}
 	if err := s.root.RemoveAll(tmpDir + "/" + filepath.Base(p.work)); err != nil {
 		s.log.Warn("temporary directory stays until the next start", "dir", p.work, "err", err)
 	}
@@ -243,11 +253,12 @@ func (s *Store) keepOld(now record, repository string) error {
 		return nil //nolint:nilerr // nothing to keep
 	}
 	old.Ref = repository + "@" + old.Digest
-	return s.writeJSON(recordName(old.Ref), old)
+	return s.writeJSON(recordName(old.Ref), old, true)
 }
 
-// undo removes what a pull that failed has made.
-func (p *pull) undo() error {
+// undo removes what a pull that failed has made; with keep, but the layers that
+// are whole: the next pull goes on from there.
+func (p *pull) undo(keep bool) error {
 	s := p.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -255,6 +266,9 @@ func (p *pull) undo() error {
 	var err error
 	if p.work != "" {
 		err = s.root.RemoveAll(tmpDir + "/" + filepath.Base(p.work))
+	}
+	if !keep {
+		err = errors.Join(err, p.forget())
 	}
 	_, sweepErr := s.sweep()
 	return errors.Join(err, sweepErr)

@@ -22,8 +22,13 @@ import (
 // maxEntries bounds one copy.
 const maxEntries = 2_000_000
 
-// ErrPlace is wrapped when a file cannot be put where it is to go.
-var ErrPlace = errors.New("cannot be written there")
+// Errors that callers branch on.
+var (
+	// ErrPlace: a file cannot be put where it is to go.
+	ErrPlace = errors.New("cannot be written there")
+	// ErrDirectory: what files are to be put in is no directory of the app.
+	ErrDirectory = errors.New("no directory to copy to")
+)
 
 func misplaced(name, format string, args ...any) error {
 	return fmt.Errorf("%.200q: %s: %w", name, fmt.Sprintf(format, args...), ErrPlace)
@@ -47,7 +52,7 @@ func (t Tree) Put(ctx context.Context, dir string, r io.Reader) error {
 		at = "."
 	}
 	if err := t.real(at); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrDirectory, err)
 	}
 	tr := tar.NewReader(r)
 	for n := 0; ; n++ {

@@ -13,8 +13,13 @@ import (
 	"github.com/consentry/consentry/sandbox"
 )
 
-// ErrPlace is wrapped when a file cannot be put where it is to go.
-var ErrPlace = errors.New("cannot be written there")
+// Errors that callers branch on.
+var (
+	// ErrPlace: a file cannot be put where it is to go.
+	ErrPlace = errors.New("cannot be written there")
+	// ErrDirectory: what files are to be put in is no directory of the app.
+	ErrDirectory = errors.New("no directory to copy to")
+)
 
 // Tree is where files are put.
 type Tree struct {

@@ -98,6 +98,7 @@ no data of yours, and asks you before anything gets out.`,
 	root.AddCommand(
 		c.runCommand(), c.installCommand(), c.psCommand(), c.stopCommand(), c.killCommand(), c.startCommand(), c.attachCommand(),
 		c.pauseCommand(), c.unpauseCommand(), c.logsCommand(), c.execCommand(), c.inspectCommand(), c.rmCommand(),
+		c.cpCommand(), c.diffCommand(), c.snapshotCommand(),
 		c.portCommand(), c.openCommand(), c.flowsCommand(), c.statsCommand(), c.captureCommand(),
 		c.imagesCommand(), c.pullCommand(), c.rmiCommand(), c.pruneCommand(), c.dfCommand(), c.volumeCommand(), c.signersCommand(),
 		c.requestsCommand(), c.reviewCommand(), c.answerCommand(allowWords), c.answerCommand(denyWords),
