@@ -43,6 +43,9 @@ type Config struct {
 	// Cleanup removes what an agent that was killed has left; may be nil.
 	Cleanup func(context.Context) error
 	Presets string // folder of the user's own presets; need not exist
+	// Registries is the file of the user's settings about registries (package
+	// oci); need not exist.
+	Registries string
 }
 
 // Agent is the running daemon.

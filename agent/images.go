@@ -47,7 +47,11 @@ const attachmentsWait = 5 * time.Second
 func (a *Agent) attachments(ctx context.Context, img *oci.Image, out *api.Image) {
 	ctx, cancel := context.WithTimeout(ctx, attachmentsWait)
 	defer cancel()
-	found, err := a.images.Attachments(ctx, img.Ref)
+	var found []oci.Attachment
+	registries, err := oci.LoadRegistries(a.cfg.Registries)
+	if err == nil {
+		found, err = a.images.Attachments(ctx, img.Ref, registries)
+	}
 	if err != nil {
 		out.AttachmentsError = err.Error()
 	}

@@ -148,8 +148,12 @@ func (a *Agent) pull(ctx context.Context, req api.PullRequest, progress func(api
 	if err != nil {
 		return nil, err
 	}
+	registries, err := oci.LoadRegistries(a.cfg.Registries)
+	if err != nil {
+		return nil, err
+	}
 	img, err := a.images.Pull(ctx, source, oci.PullOptions{
-		Platform: req.Platform, Policy: req.Pull, Verify: key,
+		Platform: req.Platform, Policy: req.Pull, Verify: key, Registries: registries,
 		Progress: progressOf(progress),
 	})
 	if err != nil || key == nil {

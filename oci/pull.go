@@ -31,6 +31,8 @@ type PullOptions struct {
 	Progress func(Progress)
 	// Verify is the key that must have signed the image; nil asks for none.
 	Verify *cosign.Key
+	// Registries are settings about registries; nil for none.
+	Registries Registries
 }
 
 // Pull gets an image into the store. After an error nothing of it is left, but
@@ -61,7 +63,7 @@ func (s *Store) pull(ctx context.Context, src Source, opt PullOptions) (*Image, 
 	}
 	resolving := &meter{report: opt.Progress, phase: "resolve", item: src.String()}
 	resolving.add(0)
-	o, err := s.open(ctx, src)
+	o, err := s.open(ctx, src, opt.Registries)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +75,7 @@ func (s *Store) pull(ctx context.Context, src Source, opt PullOptions) (*Image, 
 // file or directory is always looked at: it may have changed.
 func (s *Store) stored(src Source, want v1.Platform, opt PullOptions) (*Image, error) {
 	never := opt.Policy == PullNever
-	if src.Kind != Registry && !never {
+	if (src.Kind == Layout || src.Kind == Archive) && !never {
 		return nil, nil
 	}
 	img, err := s.Lookup(src.String())
@@ -98,10 +100,11 @@ func (s *Store) stored(src Source, want v1.Platform, opt PullOptions) (*Image, e
 	return nil, nil
 }
 
-func (s *Store) open(ctx context.Context, src Source) (origin, error) {
+func (s *Store) open(ctx context.Context, src Source, set Registries) (origin, error) {
+	scratch := func() (*os.File, error) { return os.CreateTemp(filepath.Join(s.dir, tmpDir), "archive-*") }
 	switch src.Kind {
 	case Registry:
-		return openRegistry(ctx, src.Ref)
+		return set.open(ctx, src.Ref)
 	case Layout:
 		dir, err := openLayoutDir(src.Path)
 		if err != nil {
@@ -109,9 +112,9 @@ func (s *Store) open(ctx context.Context, src Source) (origin, error) {
 		}
 		return &layout{files: dir, tag: src.Tag}, nil
 	case Archive:
-		return openArchive(ctx, src, func() (*os.File, error) {
-			return os.CreateTemp(filepath.Join(s.dir, tmpDir), "archive-*")
-		})
+		return openArchive(ctx, src, scratch)
+	case Daemon:
+		return openDaemon(ctx, src, daemonSockets(os.Getenv), scratch)
 	}
 	return nil, errors.New("no source")
 }

@@ -231,7 +231,7 @@ func kindOf(words ...string) string {
 }
 
 // Attachments asks the registry that an image came from what it has beside it.
-func (s *Store) Attachments(ctx context.Context, ref string) (list []Attachment, err error) {
+func (s *Store) Attachments(ctx context.Context, ref string, set Registries) (list []Attachment, err error) {
 	s.mu.Lock()
 	all, err := s.records()
 	s.mu.Unlock()
@@ -246,7 +246,7 @@ func (s *Store) Attachments(ctx context.Context, ref string) (list []Attachment,
 	if err != nil || src.Kind != Registry {
 		return nil, err
 	}
-	r, err := openRegistry(ctx, src.Ref)
+	r, err := openRegistry(ctx, src.Ref, set)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -38,13 +39,16 @@ type registry struct {
 
 // openRegistry logs in, with the credentials docker and podman use, and finds
 // out whether the registry speaks TLS.
-func openRegistry(ctx context.Context, ref name.Reference) (*registry, error) {
+func openRegistry(ctx context.Context, ref name.Reference, set Registries) (*registry, error) {
 	reg := ref.Context().Registry
 	base, is := remote.DefaultTransport.(*http.Transport)
 	if !is {
 		return nil, errors.New("the registry library has no usual transport")
 	}
 	base = base.Clone()
+	if err := set.trust(base, hostOf(ref), certDirs); err != nil {
+		return nil, err
+	}
 	g := &guard{inner: base, loopback: isLoopback(reg.RegistryStr()), wait: sleep}
 	auth, err := authn.Resolve(ctx, authn.DefaultKeychain, ref.Context())
 	if err != nil {
@@ -203,11 +207,13 @@ func unknownCall(err error) bool {
 
 // explain says what to do about an error of the registry.
 func explain(ref name.Reference, err error) error {
-	host := people(ref.Context().RegistryStr() + "/")
-	host = strings.TrimSuffix(host, "/")
+	host := hostOf(ref)
 	var status *transport.Error
 	var network net.Error
+	var unknown x509.UnknownAuthorityError
 	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("registry %s has a certificate that this machine does not know the issuer of; name the file of its issuer's as \"ca\" in registries.json: %w", host, err)
 	case errors.As(err, &status):
 		return explainStatus(ref, host, status)
 	case errors.Is(err, errPlainHTTP), errors.Is(err, context.Canceled):

@@ -32,7 +32,7 @@ func unfinishedName(digest v1.Hash) string { return unfinishedDir + "/" + digest
 // begin notes a pull before its first layer, for the case that this process is
 // killed. It need not outlive the machine, so it is not synced.
 func (p *pull) begin(src Source) error {
-	if _, remote := p.origin.(*registry); !remote {
+	if behind(p.origin) == nil {
 		return nil
 	}
 	p.noted = true

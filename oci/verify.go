@@ -18,8 +18,8 @@ var ErrUnsigned = errors.New("the image is not signed by the key")
 // verify finds a signature by key of the image in the registry. One of its
 // index counts: the index names the image by digest.
 func (r *resolved) verify(ctx context.Context, o origin, src Source, key *cosign.Key) error {
-	reg, is := o.(*registry)
-	if !is {
+	reg := behind(o)
+	if reg == nil {
 		return fmt.Errorf("signatures are looked for in registries, not in files: %w", ErrUnsigned)
 	}
 	claim := cosign.Claim{Repository: src.Repository()}

@@ -236,7 +236,7 @@ func TestSignedIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	write("sha256-"+digestOf(t, img).Hex+".att", att)
-	list, err := s.Attachments(t.Context(), src.String())
+	list, err := s.Attachments(t.Context(), src.String(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
