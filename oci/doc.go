@@ -23,6 +23,7 @@
 //	layers/KEY/layer.json  what it was made of
 //	images/HEX.json        one reference each, HEX being its sha256
 //	layers/KEY/durable     says that the layer was synced
+//	disks/HEX.ext4         a stack of layers as a file system, made when wanted
 //	unfinished/HEX.json    a pull that was cut off, HEX being the manifest's sha256
 //	tmp/                   work in progress, emptied when the store is opened
 //

@@ -76,8 +76,9 @@ func (s *Store) sweep() (freed int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	blobs, layers := map[string]bool{}, map[string]bool{}
+	blobs, layers, disks := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, r := range all {
+		disks[diskName(r.Layers)] = true
 		blobs[hexOf(r.Digest)], blobs[hexOf(r.Config)] = true, true
 		for _, key := range r.Layers {
 			layers[key] = true
@@ -95,7 +96,8 @@ func (s *Store) sweep() (freed int64, err error) {
 	}
 	freedBlobs, err := s.sweepDir(blobsDir, blobs)
 	freedLayers, layersErr := s.sweepDir(layersDir, layers)
-	return freedBlobs + freedLayers, errors.Join(err, layersErr)
+	freedDisks, disksErr := s.sweepDir(disksDir, disks)
+	return freedBlobs + freedLayers + freedDisks, errors.Join(err, layersErr, disksErr)
 }
 
 func hexOf(digest string) string {

@@ -86,7 +86,7 @@ func (s *Store) prepare() error {
 	if err := s.root.RemoveAll(tmpDir); err != nil {
 		return err
 	}
-	for _, dir := range []string{blobsDir, layersDir, imagesDir, unfinishedDir, tmpDir} {
+	for _, dir := range []string{blobsDir, layersDir, imagesDir, unfinishedDir, disksDir, tmpDir} {
 		if err := s.root.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
