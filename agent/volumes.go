@@ -34,9 +34,10 @@ func (a *Agent) storeCalls() map[string]func(http.ResponseWriter, *http.Request)
 		"GET /v1/volumes/{name}/backup":  a.backupVolume,
 		"PUT /v1/volumes/{name}/restore": a.restoreVolume,
 
-		"GET /v1/df":         a.diskUse,
-		"GET /v1/signers":    a.listSigners,
-		"DELETE /v1/signers": a.removeSigner,
+		"GET /v1/df":            a.diskUse,
+		"GET /v1/images/export": a.exportImage,
+		"GET /v1/signers":       a.listSigners,
+		"DELETE /v1/signers":    a.removeSigner,
 	}
 }
 

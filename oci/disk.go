@@ -1,8 +1,10 @@
 package oci
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -18,6 +20,7 @@ import (
 
 const (
 	disksDir = "disks"
+	superEnd = 4096 // bytes from the start to the end of an ext4 superblock
 	// An ext4 image is laid out for the largest size it may get: the usual one,
 	// and that for images which come near it.
 	usualDisk = 16 << 30
@@ -88,6 +91,9 @@ func (s *Store) makeDisk(ctx context.Context, name string, dirs []string, size i
 	}
 	err = writeDisk(ctx, f, dirs, limit)
 	if err == nil {
+		err = padBitmaps(f)
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
@@ -113,6 +119,30 @@ func writeDisk(ctx context.Context, f *os.File, dirs []string, limit int64) erro
 		return packErr
 	}
 	return err
+}
+
+// padBitmaps sets the bits of inode bitmaps that stand for no inode, which the
+// library leaves clear and e2fsck wants set. Its images have blocks of 4 KiB,
+// descriptors of 32 bytes in block 1, and no checksums.
+func padBitmaps(f *os.File) error {
+	super, err := tar2ext4.ReadExt4SuperBlockReadSeeker(io.NewSectionReader(f, 0, superEnd))
+	if err != nil {
+		return err
+	}
+	const block, descriptor, bitmapAt = 4096, 32, 4
+	ones := bytes.Repeat([]byte{0xff}, block)
+	used := int64(super.InodesPerGroup / 8)
+	for g := int64(0); g*int64(super.BlocksPerGroup) < int64(super.BlocksCountLow); g++ {
+		var at [4]byte
+		if _, err := f.ReadAt(at[:], block+g*descriptor+bitmapAt); err != nil {
+			return err
+		}
+		bitmap := int64(binary.LittleEndian.Uint32(at[:])) * block
+		if _, err := f.WriteAt(ones[used:], bitmap+used); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // packTree writes the merged tree of layers as a tar stream.

@@ -29,6 +29,7 @@ func (c *cli) imagesCommand() *cobra.Command {
 			})
 		},
 	}
+	cmd.AddCommand(c.imageExport())
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "references only")
 	cmd.Flags().BoolVar(&json, "json", false, "print JSON")
 	return cmd
