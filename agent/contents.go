@@ -42,7 +42,7 @@ func (a *Agent) written(r *http.Request) (*run, record, error) {
 	rec, _ := run.snapshot()
 	switch {
 	case rec.Spec.Image == nil:
-		err = &api.Error{Code: "not-supported", Message: rec.Name + " is a WebAssembly module: it has no files but those you share with it", Status: http.StatusNotImplemented}
+		err = &api.Error{Code: "not-supported", Message: rec.Name + " is a WebAssembly module: it has no files but those you share with it", Status: statusConflict}
 	case rec.Spec.Image.Upper == "":
 		err = &api.Error{Code: "ephemeral", Message: rec.Name + " keeps what it writes in memory", Status: statusConflict, Hint: "run it without --ephemeral"}
 	}

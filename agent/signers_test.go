@@ -26,6 +26,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/oci"
@@ -82,9 +83,14 @@ func (w *registryWorld) release(signed bool) {
 		w.t.Fatal(err)
 	}
 	hex := w.push("1", img)
-	if !signed {
-		return
+	if signed {
+		w.sign(hex)
 	}
+}
+
+// sign adds a signature of a manifest.
+func (w *registryWorld) sign(hex string) {
+	w.t.Helper()
 	text := fmt.Appendf(nil, `{"critical":{"identity":{"docker-reference":%q},"image":{"docker-manifest-digest":"sha256:%s"},"type":"cosign container image signature"}}`, w.repo, hex)
 	signature, err := mutate.Append(empty.Image, mutate.Addendum{
 		Layer:       static.NewLayer(text, cosign.SimpleSigning),
@@ -156,5 +162,38 @@ func TestDamagedSignersStopTheAgent(t *testing.T) {
 	}
 	if s, err := openSigners(dir); err == nil {
 		t.Errorf("opened %+v", s)
+	}
+}
+
+// TestModulesAreSignedToo: what a key must sign is checked of modules as well,
+// also of one that is here already.
+func TestModulesAreSignedToo(t *testing.T) {
+	w := newRegistryWorld(t)
+	raw, err := os.ReadFile(w.module("tool.wasm", "one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := mutate.Append(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), "application/vnd.wasm.config.v0+json"),
+		mutate.Addendum{Layer: static.NewLayer(raw, "application/wasm")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hex := w.push("1", img)
+	prepare := func(verify string) (*record, error) {
+		return w.prepare(t.Context(), api.RunRequest{Source: w.repo + ":1", Verify: verify}, func(api.Progress) {})
+	}
+	if rec, err := prepare(""); err != nil || rec.App.Publisher != "" {
+		t.Fatalf("nobody asked: %+v, %v", rec, err)
+	}
+	if _, err := prepare(w.key); !errors.Is(err, oci.ErrUnsigned) {
+		t.Errorf("unsigned: %v", err)
+	}
+	w.sign(hex)
+	rec, err := prepare(w.key)
+	if err != nil || !strings.HasPrefix(string(rec.App.ID()), "pub:key:") || rec.Spec.Module == nil {
+		t.Errorf("signed: %+v, %v", rec, err)
+	}
+	if _, err := w.prepare(t.Context(), api.RunRequest{Source: w.module("local.wasm", "x"), Verify: w.key}, func(api.Progress) {}); err == nil {
+		t.Error("a file was taken for signed")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/consentry/consentry/app"
+	"github.com/consentry/consentry/oci/cosign"
 )
 
 // Image is an image in the store. Its layers must only be read.
@@ -35,6 +36,9 @@ type Image struct {
 // signerPrefix makes a publisher of a key. No repository has a colon there
 // without a port.
 const signerPrefix = "key:"
+
+// PublisherOf is who publishes what a key has signed.
+func PublisherOf(key *cosign.Key) string { return signerPrefix + key.ID() }
 
 // Images lists the store, by reference.
 func (s *Store) Images() ([]Image, error) {
