@@ -36,6 +36,11 @@ func (a *Agent) inspectImage(w http.ResponseWriter, r *http.Request) error {
 	if err := json.Unmarshal(raw, &out.Config); err != nil {
 		return err
 	}
+	out.Annotations = img.Annotations
+	if img.Dropped != (oci.Dropped{}) {
+		dropped := api.Dropped(img.Dropped)
+		out.Dropped = &dropped
+	}
 	a.attachments(r.Context(), img, &out)
 	return ok(w, out)
 }

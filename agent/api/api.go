@@ -258,6 +258,9 @@ type Image struct {
 	// Publisher is who vouched for it: "key:HEX" or "registry/repository".
 	Publisher string `json:"publisher,omitempty"`
 	Signer    string `json:"signer,omitempty"` // id of the key that was checked
+	// Annotations of its manifest, inspect only.
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Dropped     *Dropped          `json:"dropped,omitempty"` // inspect only
 	// Attachments, inspect only; AttachmentsError says why they are not known.
 	Attachments      []Attachment `json:"attachments,omitempty"`
 	AttachmentsError string       `json:"attachmentsError,omitempty"`

@@ -12,6 +12,14 @@ type Signer struct {
 	Key        string `json:"key"` // PEM
 }
 
+// Dropped counts what policy left out of an image's layers: an app has no
+// devices of its image, and nobody gains rights by a file.
+type Dropped struct {
+	Devices      int `json:"devices,omitempty"`
+	Capabilities int `json:"capabilities,omitempty"`
+	Xattrs       int `json:"xattrs,omitempty"`
+}
+
 // Attachment is something that a registry has beside an image. It is listed,
 // not believed.
 type Attachment struct {
