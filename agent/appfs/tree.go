@@ -165,10 +165,16 @@ func isWhiteout(info fs.FileInfo) bool {
 	return is && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0
 }
 
+// open opens a directory: an app that has the volume too may put something else
+// in its place, which must not make us wait.
+func (t Tree) open(dir string) (*os.File, error) {
+	return t.Root.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+}
+
 const opaqueAttr = "user.overlay.opaque"
 
 func (t Tree) opaque(dir string) (bool, error) {
-	f, err := t.Root.Open(dir)
+	f, err := t.open(dir)
 	if err != nil {
 		return false, err
 	}
@@ -188,7 +194,7 @@ func (t Tree) mkdir(p string, mode fs.FileMode, uid, gid uint32) error {
 	if err := t.Root.Mkdir(p, 0o700); err != nil {
 		return err
 	}
-	f, err := t.Root.Open(p)
+	f, err := t.open(p)
 	if err != nil {
 		return err
 	}

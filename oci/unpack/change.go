@@ -1,6 +1,7 @@
 package unpack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -140,4 +141,38 @@ func (c *comparison) entry(n Node, parent *Node) error {
 		return c.add('C', n.Path)
 	}
 	return nil
+}
+
+// Size adds up what is below a directory that an app may be filling: links are
+// not followed, and what goes away meanwhile is left out.
+func Size(ctx context.Context, dir string) (bytes, files int64, err error) {
+	view, err := OpenView([]string{dir})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, view.Close()) }()
+	top, err := view.root()
+	if err != nil {
+		return 0, 0, err
+	}
+	for todo := []Node{top}; len(todo) > 0; {
+		if ctx.Err() != nil {
+			return 0, 0, context.Cause(ctx)
+		}
+		at := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		list, err := view.List(at)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !isGone(err) {
+			return 0, 0, err
+		}
+		for _, n := range list {
+			files++
+			if n.Info.IsDir() {
+				todo = append(todo, n)
+			} else {
+				bytes += n.Info.Size()
+			}
+		}
+	}
+	return bytes, files, nil
 }

@@ -47,7 +47,7 @@ func (v *View) List(dir Node) ([]Node, error) {
 func (v *View) names(dir Node) ([]string, error) {
 	found := map[string]bool{}
 	for _, i := range dir.from {
-		f, err := v.roots[i].Open(dir.Path)
+		f, err := openDirectory(v.roots[i], dir.Path)
 		if err != nil {
 			return nil, err
 		}
@@ -213,7 +213,7 @@ func (p *packer) entry(ctx context.Context, n Node) error {
 }
 
 func (p *packer) dir(n Node, hdr *tar.Header) error {
-	f, err := p.view.roots[n.layer].Open(n.Path)
+	f, err := openDirectory(p.view.roots[n.layer], n.Path)
 	if err != nil {
 		return err
 	}

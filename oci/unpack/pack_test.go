@@ -147,3 +147,33 @@ func TestChanges(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), want)
 	}
 }
+
+// TestAPipeInPlaceOfADirectory: an app may put a FIFO where a directory was;
+// nobody waits for its other end.
+func TestAPipeInPlaceOfADirectory(t *testing.T) {
+	dir := t.TempDir()
+	view, err := OpenView([]string{dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	if err := os.MkdirAll(filepath.Join(dir, "d/e"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	n, err := view.Lookup("d", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "d")); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(filepath.Join(dir, "d"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := view.List(n); err == nil {
+		t.Errorf("listed %v", list)
+	}
+	if _, _, err := Size(t.Context(), dir); err != nil {
+		t.Error(err)
+	}
+}

@@ -27,6 +27,10 @@ func Settle(context.Context, string, []string, *Result, Limits) error { return e
 func isWhiteout(fs.FileInfo) bool             { return false }
 func isOpaque(*os.Root, string) (bool, error) { return false, nil }
 
+func openDirectory(root *os.Root, path string) (*os.File, error) { return root.Open(path) }
+
+func isGone(error) bool { return false }
+
 func openRegular(root *os.Root, path string) (*os.File, error) { return root.Open(path) }
 
 type fileID struct{}
