@@ -15,6 +15,7 @@ import (
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/agent/dial"
+	"github.com/consentry/consentry/agent/snapshot"
 	"github.com/consentry/consentry/agent/volume"
 	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/data"
@@ -43,6 +44,9 @@ type Config struct {
 	// Cleanup removes what an agent that was killed has left; may be nil.
 	Cleanup func(context.Context) error
 	Presets string // folder of the user's own presets; need not exist
+	// Registries is the file of the user's settings about registries (package
+	// oci); need not exist.
+	Registries string
 }
 
 // Agent is the running daemon.
@@ -55,6 +59,7 @@ type Agent struct {
 	modules *moduleStore
 	volumes *volume.Store
 	waivers *waivers
+	signers *signers
 	data    *data.Service
 	dialler *dial.Dialler
 	reviews *reviews
@@ -106,6 +111,9 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	if a.waivers, err = openWaivers(cfg.Data); err != nil {
+		return nil, err
+	}
+	if a.signers, err = openSigners(cfg.Data); err != nil {
 		return nil, err
 	}
 	if a.modules, err = openModules(filepath.Join(cfg.Data, "modules")); err != nil {
@@ -168,6 +176,11 @@ func (a *Agent) loadRuns() error {
 				return err
 			}
 			continue
+		}
+		if img := rec.Spec.Image; img != nil && img.Upper != "" {
+			if err := snapshot.Recover(img.Upper); err != nil {
+				a.cfg.Log.Error("a restore that was cut off", "run", rec.ID, "error", err)
+			}
 		}
 		a.runs[rec.ID] = newRun(a, rec)
 	}

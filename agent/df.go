@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/oci/unpack"
 )
 
 // diskUse answers with what the data directory holds.
@@ -39,7 +40,7 @@ func (a *Agent) modulesUse(ctx context.Context) (api.DiskUse, error) {
 			use.Count++
 		}
 	}
-	bytes, sizeErr := treeSize(ctx, a.modules.dir)
+	bytes, _, sizeErr := unpack.Size(ctx, a.modules.dir)
 	use.Active, use.Bytes = use.Count, bytes
 	return use, errors.Join(err, sizeErr)
 }
@@ -48,7 +49,10 @@ func (a *Agent) runsUse(ctx context.Context) (api.DiskUse, error) {
 	use := api.DiskUse{What: "runs", Remedy: "consentry rm RUN"}
 	for _, r := range a.list() {
 		_, l := r.snapshot()
-		bytes, err := treeSize(ctx, r.dir)
+		bytes, _, err := unpack.Size(ctx, r.dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile
+		}
 		if err != nil {
 			return use, err
 		}
@@ -81,37 +85,4 @@ func (a *Agent) volumesUse(ctx context.Context) (api.DiskUse, error) {
 		}
 	}
 	return use, err
-}
-
-// treeSize adds up the files below a directory that apps may fill: links are
-// not followed, and what is removed meanwhile is left out.
-func treeSize(ctx context.Context, dir string) (bytes int64, err error) {
-	root, err := os.OpenRoot(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer root.Close()
-	err = fs.WalkDir(root.FS(), ".", func(_ string, d fs.DirEntry, err error) error {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil || d.IsDir() {
-			return ignoreGone(err)
-		}
-		if info, err := d.Info(); err == nil {
-			bytes += info.Size()
-		}
-		return nil
-	})
-	return bytes, err
-}
-
-func ignoreGone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }

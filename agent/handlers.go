@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/agent/appfs"
+	"github.com/consentry/consentry/agent/snapshot"
 	"github.com/consentry/consentry/agent/volume"
 	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/oci"
@@ -77,7 +79,8 @@ func (a *Agent) calls() map[string]func(http.ResponseWriter, *http.Request) erro
 		"DELETE /v1/waivers":          a.unwaive,
 	}
 	maps.Copy(calls, a.networkCalls())
-	maps.Copy(calls, a.volumeCalls())
+	maps.Copy(calls, a.storeCalls())
+	maps.Copy(calls, a.contentCalls())
 	return calls
 }
 
@@ -153,10 +156,16 @@ var errorKinds = []struct {
 	{wasmhost.ErrNotWasm, "unsupported-format", statusBadRequest, "Consentry runs OCI (Docker) images and WebAssembly modules (.wasm)"},
 	{oci.ErrUnauthorized, "unauthorized", http.StatusUnauthorized, "log in with docker login REGISTRY, or check the spelling of the image"},
 	{oci.ErrNotFound, "not-found", statusNotFound, "see what is here with: consentry images"},
+	{oci.ErrUnsigned, "unsigned", http.StatusForbidden, "see which key must sign which image with: consentry signers"},
 	{oci.ErrInUse, "in-use", statusConflict, "see what needs it with: consentry ps -a"},
 	{volume.ErrNotFound, "not-found", statusNotFound, "see what is here with: consentry volume ls"},
 	{volume.ErrExists, "exists", statusConflict, "choose another name, or remove it with: consentry volume rm"},
 	{volume.ErrName, "invalid", statusBadRequest, ""},
+	{appfs.ErrDirectory, "no-directory", statusNotFound, ""},
+	{appfs.ErrPlace, "invalid", statusBadRequest, ""},
+	{snapshot.ErrNotFound, "not-found", statusNotFound, "see them with: consentry snapshot ls RUN"},
+	{snapshot.ErrExists, "exists", statusConflict, "choose another name, or remove it with: consentry snapshot rm"},
+	{snapshot.ErrName, "invalid", statusBadRequest, ""},
 	{unpack.ErrHostile, "unsafe", statusBadRequest, "nothing of it was kept"},
 	{unpack.ErrNoSpace, "no-space", http.StatusInsufficientStorage, "make room: consentry df shows what takes it, consentry prune removes images that nothing needs"},
 	{oci.ErrCorrupt, "corrupt", http.StatusBadGateway, "fetch or build the image again; nothing of it was kept"},

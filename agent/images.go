@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/oci"
@@ -34,13 +36,42 @@ func (a *Agent) inspectImage(w http.ResponseWriter, r *http.Request) error {
 	if err := json.Unmarshal(raw, &out.Config); err != nil {
 		return err
 	}
+	out.Annotations = img.Annotations
+	if img.Dropped != (oci.Dropped{}) {
+		dropped := api.Dropped(img.Dropped)
+		out.Dropped = &dropped
+	}
+	a.attachments(r.Context(), img, &out)
 	return ok(w, out)
+}
+
+// attachmentsWait is how long inspect waits for the image's registry.
+const attachmentsWait = 5 * time.Second
+
+// attachments adds what the registry has beside the image, if it answers.
+func (a *Agent) attachments(ctx context.Context, img *oci.Image, out *api.Image) {
+	ctx, cancel := context.WithTimeout(ctx, attachmentsWait)
+	defer cancel()
+	var found []oci.Attachment
+	registries, err := oci.LoadRegistries(a.cfg.Registries)
+	if err == nil {
+		found, err = a.images.Attachments(ctx, img.Ref, registries)
+	}
+	if err != nil {
+		out.AttachmentsError = err.Error()
+	}
+	for _, one := range found {
+		out.Attachments = append(out.Attachments, api.Attachment{
+			Kind: one.Kind, Type: one.Type, Digest: one.Digest, Size: one.Size, Of: one.Of, Where: one.Where,
+		})
+	}
 }
 
 func imageToAPI(img *oci.Image) api.Image {
 	return api.Image{
 		Ref: img.Ref, Digest: img.Digest, Format: formatImage, Size: img.Size, Pulled: img.Pulled,
 		Platform: img.Platform, Layers: len(img.Layers), Labels: img.Labels,
+		Publisher: img.Publisher, Signer: img.Signer,
 	}
 }
 

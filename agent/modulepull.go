@@ -67,19 +67,31 @@ func (a *Agent) storedModule(req api.RunRequest) (*app.App, error) {
 	if err != nil || src.Kind != oci.Registry || req.Pull == oci.PullAlways {
 		return nil, nil //nolint:nilerr // package oci says what is wrong with it
 	}
-	return a.modules.pulled(src.String())
+	key, err := a.keyFor(src, req.Verify)
+	if err != nil {
+		return nil, err
+	}
+	module, err := a.modules.pulled(src.String())
+	if module != nil && key != nil && module.Publisher != oci.PublisherOf(key) {
+		return nil, nil // it was pulled when nobody asked for the key
+	}
+	return module, err
 }
 
 // pullModule fetches the module that a reference or an OCI layout has in place
 // of an image. Its digest is its identity, whatever the reference names later.
-func (a *Agent) pullModule(ctx context.Context, source string, progress func(api.Progress)) (app.App, error) {
-	src, err := oci.ParseSource(source)
+func (a *Agent) pullModule(ctx context.Context, req api.RunRequest, progress func(api.Progress)) (app.App, error) {
+	src, err := oci.ParseSource(req.Source)
+	if err != nil {
+		return app.App{}, err
+	}
+	options, err := a.pullOptions(src, api.PullRequest{Verify: req.Verify}, progress)
 	if err != nil {
 		return app.App{}, err
 	}
 	var from *oci.Module
-	module, err := a.modules.keep(source, func(to io.Writer) (string, error) {
-		from, err = a.images.Module(ctx, src, maxModule, to, progressOf(progress))
+	module, err := a.modules.keep(req.Source, func(to io.Writer) (string, error) {
+		from, err = a.images.Module(ctx, src, maxModule, to, options)
 		if err != nil {
 			return "", err
 		}
@@ -92,8 +104,13 @@ func (a *Agent) pullModule(ctx context.Context, source string, progress func(api
 	if module.Manifest == nil {
 		module.Manifest = from.Manifest
 	}
-	if src.Kind == oci.Registry {
-		err = a.modules.setPulled(src.String(), module)
+	if src.Kind != oci.Registry {
+		return module, nil
 	}
-	return module, err
+	if options.Verify != nil {
+		if err := a.keepKey(src.Repository(), options.Verify); err != nil {
+			return module, err
+		}
+	}
+	return module, a.modules.setPulled(src.String(), module)
 }

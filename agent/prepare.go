@@ -40,10 +40,10 @@ func (a *Agent) prepare(ctx context.Context, req api.RunRequest, progress func(a
 		return rec, err
 	}
 	if rec.Places, err = a.places(rec); err != nil {
-		return nil, err
+		return rec, err
 	}
 	if err := checkNames(append(givenAtStart(rec.Spec), rec.Places...)); err != nil {
-		return nil, err
+		return rec, err
 	}
 	rec.Spec.Asks = asksOf(rec.Places)
 	rec.Digest, rec.Command = rec.App.Digest, rec.Spec.Process.Args
@@ -58,6 +58,9 @@ func (a *Agent) prepare(ctx context.Context, req api.RunRequest, progress func(a
 // registry knows what a reference names.
 func (a *Agent) prepareApp(ctx context.Context, rec *record, progress func(api.Progress)) error {
 	if rec.Format == formatModule {
+		if rec.Request.Verify != "" {
+			return invalid("signatures are looked for in registries; %s is a file", rec.Source)
+		}
 		module, err := a.modules.add(rec.Source)
 		if err != nil {
 			return err
@@ -73,7 +76,7 @@ func (a *Agent) prepareApp(ctx context.Context, rec *record, progress func(api.P
 		if !errors.Is(err, oci.ErrModule) {
 			return err
 		}
-		pulled, err := a.pullModule(ctx, rec.Source, progress)
+		pulled, err := a.pullModule(ctx, rec.Request, progress)
 		if err != nil {
 			return err
 		}
@@ -110,7 +113,7 @@ func (a *Agent) prepareModule(rec *record, module app.App, progress func(api.Pro
 
 func (a *Agent) prepareImage(ctx context.Context, rec *record, progress func(api.Progress)) error {
 	req := rec.Request
-	img, err := a.pullFor(ctx, rec.ID, api.PullRequest{Source: req.Source, Platform: req.Platform, Pull: req.Pull}, progress)
+	img, err := a.pullFor(ctx, rec.ID, api.PullRequest{Source: req.Source, Platform: req.Platform, Pull: req.Pull, Verify: req.Verify}, progress)
 	if err != nil {
 		return err
 	}
@@ -144,10 +147,25 @@ func (a *Agent) pull(ctx context.Context, req api.PullRequest, progress func(api
 	if err != nil {
 		return nil, err
 	}
-	return a.images.Pull(ctx, source, oci.PullOptions{
-		Platform: req.Platform, Policy: req.Pull,
-		Progress: progressOf(progress),
-	})
+	options, err := a.pullOptions(source, req, progress)
+	if err != nil {
+		return nil, err
+	}
+	img, err := a.images.Pull(ctx, source, options)
+	if err != nil || options.Verify == nil {
+		return img, err
+	}
+	return img, a.keepKey(source.Repository(), options.Verify)
+}
+
+// pullOptions adds what the user has set before to what a request says.
+func (a *Agent) pullOptions(source oci.Source, req api.PullRequest, progress func(api.Progress)) (o oci.PullOptions, err error) {
+	o = oci.PullOptions{Platform: req.Platform, Policy: req.Pull, Progress: progressOf(progress)}
+	if o.Verify, err = a.keyFor(source, req.Verify); err != nil {
+		return o, err
+	}
+	o.Registries, err = oci.LoadRegistries(a.cfg.Registries)
+	return o, err
 }
 
 func progressOf(say func(api.Progress)) func(oci.Progress) {

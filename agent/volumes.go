@@ -23,8 +23,8 @@ const (
 	maxImageVolumes = 32
 )
 
-// volumeCalls are the calls about volumes.
-func (a *Agent) volumeCalls() map[string]func(http.ResponseWriter, *http.Request) error {
+// storeCalls are the calls about what is kept on disk besides images.
+func (a *Agent) storeCalls() map[string]func(http.ResponseWriter, *http.Request) error {
 	return map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/volumes":                a.listVolumes,
 		"POST /v1/volumes":               a.createVolume,
@@ -33,7 +33,11 @@ func (a *Agent) volumeCalls() map[string]func(http.ResponseWriter, *http.Request
 		"DELETE /v1/volumes/{name}":      a.removeVolume,
 		"GET /v1/volumes/{name}/backup":  a.backupVolume,
 		"PUT /v1/volumes/{name}/restore": a.restoreVolume,
-		"GET /v1/df":                     a.diskUse,
+
+		"GET /v1/df":            a.diskUse,
+		"GET /v1/images/export": a.exportImage,
+		"GET /v1/signers":       a.listSigners,
+		"DELETE /v1/signers":    a.removeSigner,
 	}
 }
 

@@ -105,7 +105,7 @@ func (t *tarFiles) note(hdr *tar.Header, fileSize int64) error {
 
 // openArchive opens a file the user named: it must be a tar archive, perhaps
 // compressed, that holds an image. scratch makes room for a decompressed copy.
-func openArchive(ctx context.Context, src Source, scratch func() (*os.File, error)) (o origin, err error) {
+func openArchive(ctx context.Context, src Source, scratch func() (*os.File, error)) (origin, error) {
 	f, err := os.Open(src.Path)
 	if err != nil {
 		return nil, err
@@ -114,18 +114,23 @@ func openArchive(ctx context.Context, src Source, scratch func() (*os.File, erro
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
+	return archived(ctx, t, src.Tag, "the file")
+}
+
+// archived is the image in an archive, which is closed with it.
+func archived(ctx context.Context, t *tarFiles, tag, what string) (o origin, err error) {
 	_, isLayout := t.at["index.json"]
 	_, isDocker := t.at["manifest.json"]
 	switch {
 	case isLayout:
-		return &layout{files: t, tag: src.Tag}, nil
+		return &layout{files: t, tag: tag}, nil
 	case isDocker:
-		if o, err = openDockerSave(ctx, t, src.Tag); err != nil {
+		if o, err = openDockerSave(ctx, t, tag); err != nil {
 			return nil, errors.Join(err, t.Close())
 		}
 		return o, nil
 	}
-	return nil, errors.Join(notFormat("the file", "a tar archive without index.json or manifest.json"), t.Close())
+	return nil, errors.Join(notFormat(what, "a tar archive without index.json or manifest.json"), t.Close())
 }
 
 func contents(ctx context.Context, f *os.File, scratch func() (*os.File, error)) (*tarFiles, error) {

@@ -3,8 +3,9 @@
 //
 // Promised: what the store hands out was checked byte for byte against the
 // digests of its manifest, layer by layer, compressed and unpacked; nothing
-// half-done is ever visible, also after kill -9; a pull that ends in an error
-// leaves nothing behind; what an image says (paths, links, sizes, names) is
+// half-done is ever visible, also after kill -9 or a power failure; a pull that
+// ends in an error leaves nothing behind but whole layers that the next one goes
+// on from; what an image says (paths, links, sizes, names) is
 // contained or refused, never trusted. Registries are spoken to over TLS, plain
 // HTTP only on loopback. Anything that is neither an OCI image nor a
 // WebAssembly module is refused with ErrFormat.
@@ -21,6 +22,9 @@
 //	layers/KEY/fs          an unpacked layer
 //	layers/KEY/layer.json  what it was made of
 //	images/HEX.json        one reference each, HEX being its sha256
+//	layers/KEY/durable     says that the layer was synced
+//	disks/HEX.ext4         a stack of layers as a file system, made when wanted
+//	unfinished/HEX.json    a pull that was cut off, HEX being the manifest's sha256
 //	tmp/                   work in progress, emptied when the store is opened
 //
 // KEY is the layer's diffID, or, for a layer whose meaning depends on those

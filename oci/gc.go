@@ -43,7 +43,8 @@ func references(all []record, digest string) int {
 	return n
 }
 
-// Prune removes every image that inUse does not name. It returns the removed
+// Prune removes every image that inUse does not name, and what is left of pulls
+// that were cut off. It returns the removed
 // references and the freed bytes.
 func (s *Store) Prune(inUse func(digest string) bool) (removed []string, freed int64, err error) {
 	s.mu.Lock()
@@ -61,6 +62,9 @@ func (s *Store) Prune(inUse func(digest string) bool) (removed []string, freed i
 		}
 		removed = append(removed, r.Ref)
 	}
+	if err := s.giveUp(); err != nil {
+		return removed, 0, err
+	}
 	freed, err = s.sweep()
 	return removed, freed, err
 }
@@ -72,8 +76,9 @@ func (s *Store) sweep() (freed int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	blobs, layers := map[string]bool{}, map[string]bool{}
+	blobs, layers, disks := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, r := range all {
+		disks[diskName(r.Layers)] = true
 		blobs[hexOf(r.Digest)], blobs[hexOf(r.Config)] = true, true
 		for _, key := range r.Layers {
 			layers[key] = true
@@ -82,9 +87,17 @@ func (s *Store) sweep() (freed int64, err error) {
 	for key := range s.pins {
 		layers[key] = true
 	}
+	waiting, err := s.waiting()
+	if err != nil {
+		return 0, err
+	}
+	for _, key := range waiting {
+		layers[key] = true
+	}
 	freedBlobs, err := s.sweepDir(blobsDir, blobs)
 	freedLayers, layersErr := s.sweepDir(layersDir, layers)
-	return freedBlobs + freedLayers, errors.Join(err, layersErr)
+	freedDisks, disksErr := s.sweepDir(disksDir, disks)
+	return freedBlobs + freedLayers + freedDisks, errors.Join(err, layersErr, disksErr)
 }
 
 func hexOf(digest string) string {

@@ -12,22 +12,56 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/consentry/consentry/app"
+	"github.com/consentry/consentry/oci/cosign"
 )
 
 // Image is an image in the store. Its layers must only be read.
 type Image struct {
-	Ref       string    `json:"ref"`                 // what it was pulled as, in full
-	Digest    string    `json:"digest"`              // of its manifest
-	Publisher string    `json:"publisher,omitempty"` // "registry/repository" where TLS vouched for it
-	Platform  string    `json:"platform"`            // "linux/amd64"
-	Size      int64     `json:"size"`                // bytes, unpacked
+	Ref    string `json:"ref"`    // what it was pulled as, in full
+	Digest string `json:"digest"` // of its manifest
+	// Publisher vouched for it: "key:HEX" for the signing key that Pull was asked
+	// to check, else "registry/repository" where TLS did, else "".
+	Publisher string    `json:"publisher,omitempty"`
+	Signer    string    `json:"signer,omitempty"` // id of that key (package cosign)
+	Platform  string    `json:"platform"`         // "linux/amd64"
+	Size      int64     `json:"size"`             // bytes, unpacked
 	Pulled    time.Time `json:"pulled"`
 	Layers    []string  `json:"layers"` // host directories for overlayfs (userxattr), lowest first
 	Config    v1.Config `json:"config"`
 
-	Labels   map[string]string `json:"labels,omitempty"`
-	Manifest *app.Manifest     `json:"manifest,omitempty"` // the rights it asks for
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"` // of its manifest
+	Dropped     Dropped           `json:"dropped,omitzero"`
+	Manifest    *app.Manifest     `json:"manifest,omitempty"` // the rights it asks for
 }
+
+// signerPrefix makes a publisher of a key. No repository has a colon there
+// without a port.
+const signerPrefix = "key:"
+
+// Dropped counts what policy left out of an image's layers.
+type Dropped struct {
+	Devices      int `json:"devices,omitempty"`      // device nodes
+	Capabilities int `json:"capabilities,omitempty"` // file capabilities
+	Xattrs       int `json:"xattrs,omitempty"`       // other extended attributes outside user.*
+}
+
+// dropped adds up what the layers with these keys lack.
+func (s *Store) dropped(keys []string) (d Dropped) {
+	for _, key := range keys {
+		var info layerInfo
+		if s.readJSON(layersDir+"/"+key+"/layer.json", &info) != nil {
+			continue // stack says what is wrong with it
+		}
+		d.Devices += info.Result.Devices
+		d.Capabilities += info.Result.Caps
+		d.Xattrs += info.Result.Xattrs
+	}
+	return d
+}
+
+// PublisherOf is who publishes what a key has signed.
+func PublisherOf(key *cosign.Key) string { return signerPrefix + key.ID() }
 
 // Images lists the store, by reference.
 func (s *Store) Images() ([]Image, error) {
@@ -99,6 +133,9 @@ func find(all []record, ref string) (record, error) {
 // image makes the Image of a record. s.mu is held.
 func (s *Store) image(r record) (*Image, error) {
 	img := &Image{Ref: r.Ref, Digest: r.Digest, Publisher: r.Publisher, Platform: r.Platform, Size: r.Size, Pulled: r.Pulled}
+	if img.Signer = r.Signer; img.Signer != "" {
+		img.Publisher = signerPrefix + img.Signer
+	}
 	if err := s.describe(img, r); err != nil {
 		return nil, fmt.Errorf("image %s: %w", r.Ref, err)
 	}
@@ -106,6 +143,7 @@ func (s *Store) image(r record) (*Image, error) {
 	if img.Layers, err = s.stack(r.Layers); err != nil {
 		return nil, fmt.Errorf("image %s: %w", r.Ref, err)
 	}
+	img.Dropped = s.dropped(r.Layers)
 	return img, nil
 }
 
@@ -144,7 +182,7 @@ func (s *Store) describe(img *Image, r record) error {
 	if err := errors.Join(json.Unmarshal(rawManifest, &manifest), json.Unmarshal(rawConfig, &config)); err != nil {
 		return err
 	}
-	img.Config, img.Labels = config.Config, config.Config.Labels
+	img.Config, img.Labels, img.Annotations = config.Config, config.Config.Labels, manifest.Annotations
 	img.Manifest, err = rights(config.Config.Labels, manifest.Annotations)
 	return err
 }

@@ -149,7 +149,7 @@ func (p *pull) keys(n int) []string {
 // publish moves the finished layer to its place, all at once.
 func (l *layer) publish(key string, res *unpack.Result) error {
 	s := l.pull.store
-	info := layerInfo{DiffID: l.id().String(), Blob: l.desc().Digest.String(), Result: *res}
+	info := layerInfo{DiffID: l.id().String(), Boot: s.boot, Blob: l.desc().Digest.String(), Result: *res}
 	raw, err := json.Marshal(info)
 	if err != nil {
 		return err

@@ -30,34 +30,42 @@ var moduleTypes = []types.MediaType{
 type Module struct {
 	Name      string // for people: the repository, or the name of a file
 	Digest    string // of the module itself, which is its identity
-	Publisher string // "registry/repository" where TLS vouched for it
+	Publisher string // as of an Image
 	Size      int64  // bytes
 	Manifest  *app.Manifest
 }
 
 // Module writes the one module of src to w. The caller throws away what was
 // written if an error comes.
-func (s *Store) Module(ctx context.Context, src Source, limit int64, w io.Writer, report func(Progress)) (*Module, error) {
-	o, err := s.open(ctx, src)
+func (s *Store) Module(ctx context.Context, src Source, limit int64, w io.Writer, opt PullOptions) (*Module, error) {
+	o, err := s.open(ctx, src, opt.Registries)
 	if err != nil {
 		return nil, fmt.Errorf("pull %s: %w", src, err)
 	}
-	m, err := fetchModule(ctx, o, limit, w, report)
+	m, err := fetchModule(ctx, src, o, limit, w, opt)
 	if err = errors.Join(err, o.Close()); err != nil {
 		return nil, fmt.Errorf("pull %s: %w", src, err)
 	}
-	m.Name = src.repository()
+	m.Name = src.Repository()
 	return m, nil
 }
 
-func fetchModule(ctx context.Context, o origin, limit int64, w io.Writer, report func(Progress)) (*Module, error) {
+func fetchModule(ctx context.Context, src Source, o origin, limit int64, w io.Writer, opt PullOptions) (*Module, error) {
 	want, err := platformOf("")
 	if err != nil {
 		return nil, err
 	}
 	var artifact *artifact
-	if _, err := resolve(ctx, o, want); !errors.As(err, &artifact) {
+	r, err := resolve(ctx, o, want)
+	if !errors.As(err, &artifact) {
 		return nil, errors.Join(err, notFormat("the artifact", "an image, and no module"))
+	}
+	publisher := o.publisher()
+	if opt.Verify != nil {
+		if err := r.verify(ctx, o, src, opt.Verify); err != nil {
+			return nil, err
+		}
+		publisher = PublisherOf(opt.Verify)
 	}
 	layer := artifact.layer
 	if layer.Size < 0 || layer.Size > limit {
@@ -71,7 +79,7 @@ func fetchModule(ctx context.Context, o origin, limit int64, w io.Writer, report
 	if err != nil {
 		return nil, err
 	}
-	m := &meter{report: report, phase: "download", item: layer.Digest.Hex[:12], total: layer.Size}
+	m := &meter{report: opt.Progress, phase: "download", item: layer.Digest.Hex[:12], total: layer.Size}
 	sum := newSummed(metered{&exactly{r: body, left: layer.Size}, m})
 	_, err = io.Copy(w, sum)
 	if err := errors.Join(err, body.Close()); err != nil {
@@ -81,7 +89,7 @@ func fetchModule(ctx context.Context, o origin, limit int64, w io.Writer, report
 		return nil, corrupt("module %s: got %d bytes with digest %s", layer.Digest, sum.n.Load(), sum.digest())
 	}
 	m.finish()
-	return &Module{Digest: sum.digest(), Publisher: o.publisher(), Size: sum.n.Load(), Manifest: manifest}, nil
+	return &Module{Digest: sum.digest(), Publisher: publisher, Size: sum.n.Load(), Manifest: manifest}, nil
 }
 
 // artifact is the error of resolve for a module.

@@ -60,7 +60,7 @@ func TestModulesOfARegistry(t *testing.T) {
 			t.Errorf("%s: pulled as an image: %v", tag, err)
 		}
 		var got bytes.Buffer
-		m, err := s.Module(t.Context(), src, 1<<20, &got, nil)
+		m, err := s.Module(t.Context(), src, 1<<20, &got, PullOptions{})
 		if err != nil || got.String() != testModule {
 			t.Fatalf("%s: %q, %v", tag, got.String(), err)
 		}
@@ -68,7 +68,7 @@ func TestModulesOfARegistry(t *testing.T) {
 		if err != nil || m.Digest != sum.String() || m.Name != host+"/tools/"+tag || m.Publisher != "" || m.Manifest == nil {
 			t.Errorf("%s: %+v, %v", tag, m, err)
 		}
-		if _, err := s.Module(t.Context(), src, 4, &got, nil); err == nil || !strings.Contains(err.Error(), "said to be 8 bytes") {
+		if _, err := s.Module(t.Context(), src, 4, &got, PullOptions{}); err == nil || !strings.Contains(err.Error(), "said to be 8 bytes") {
 			t.Errorf("%s: larger than allowed: %v", tag, err)
 		}
 	}
@@ -76,7 +76,7 @@ func TestModulesOfARegistry(t *testing.T) {
 	if _, err := s.Pull(t.Context(), two, PullOptions{}); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "2 modules") {
 		t.Errorf("two modules: %v", err)
 	}
-	if _, err := s.Module(t.Context(), push("image", small(t)), 1<<20, &bytes.Buffer{}, nil); !errors.Is(err, ErrFormat) {
+	if _, err := s.Module(t.Context(), push("image", small(t)), 1<<20, &bytes.Buffer{}, PullOptions{}); !errors.Is(err, ErrFormat) {
 		t.Errorf("an image for a module: %v", err)
 	}
 	sameListing(t, store, before)
@@ -100,7 +100,7 @@ func TestModuleIsChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	on.Store(true)
-	if _, err := s.Module(t.Context(), source(t, host+"/tool"), 1<<20, &bytes.Buffer{}, nil); !errors.Is(err, ErrCorrupt) {
+	if _, err := s.Module(t.Context(), source(t, host+"/tool"), 1<<20, &bytes.Buffer{}, PullOptions{}); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("other bytes: %v", err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/consentry/consentry/oci/cosign"
 )
 
 // When to look beyond the store.
@@ -27,9 +29,15 @@ type PullOptions struct {
 	Platform string // "linux/arm64"; "" is this machine's
 	Policy   string // PullMissing, PullAlways or PullNever
 	Progress func(Progress)
+	// Verify is the key that must have signed the image; nil asks for none.
+	Verify *cosign.Key
+	// Registries are settings about registries; nil for none.
+	Registries Registries
 }
 
-// Pull gets an image into the store. After an error nothing of it is left.
+// Pull gets an image into the store. After an error nothing of it is left, but
+// that layers which are whole wait for the next pull from that registry when
+// this one was cut off.
 func (s *Store) Pull(ctx context.Context, src Source, opt PullOptions) (*Image, error) {
 	img, err := s.pull(ctx, src, opt)
 	if err != nil {
@@ -45,7 +53,7 @@ func (s *Store) pull(ctx context.Context, src Source, opt PullOptions) (*Image, 
 	}
 	switch opt.Policy {
 	case "", PullMissing, PullNever:
-		img, err := s.stored(src, want, opt.Policy == PullNever)
+		img, err := s.stored(src, want, opt)
 		if img != nil || err != nil {
 			return img, err
 		}
@@ -55,7 +63,7 @@ func (s *Store) pull(ctx context.Context, src Source, opt PullOptions) (*Image, 
 	}
 	resolving := &meter{report: opt.Progress, phase: "resolve", item: src.String()}
 	resolving.add(0)
-	o, err := s.open(ctx, src)
+	o, err := s.open(ctx, src, opt.Registries)
 	if err != nil {
 		return nil, err
 	}
@@ -65,16 +73,21 @@ func (s *Store) pull(ctx context.Context, src Source, opt PullOptions) (*Image, 
 
 // stored returns what the store has for src, nil when it is to be pulled. A
 // file or directory is always looked at: it may have changed.
-func (s *Store) stored(src Source, want v1.Platform, never bool) (*Image, error) {
-	if src.Kind != Registry && !never {
+func (s *Store) stored(src Source, want v1.Platform, opt PullOptions) (*Image, error) {
+	never := opt.Policy == PullNever
+	if (src.Kind == Layout || src.Kind == Archive) && !never {
 		return nil, nil
 	}
 	img, err := s.Lookup(src.String())
 	switch {
 	case err == nil:
 		have, err := v1.ParsePlatform(img.Platform)
-		if err == nil && fits(want, have) {
+		signed := opt.Verify == nil || img.Signer == opt.Verify.ID()
+		if err == nil && fits(want, have) && signed {
 			return img, nil
+		}
+		if never && !signed {
+			return nil, fmt.Errorf("what the store has was not checked for that key, and pulling is off: %w", ErrUnsigned)
 		}
 		if never {
 			return nil, fmt.Errorf("the store has it for %s, not for %s, and pulling is off: %w", img.Platform, want.String(), ErrNotFound)
@@ -87,10 +100,11 @@ func (s *Store) stored(src Source, want v1.Platform, never bool) (*Image, error)
 	return nil, nil
 }
 
-func (s *Store) open(ctx context.Context, src Source) (origin, error) {
+func (s *Store) open(ctx context.Context, src Source, set Registries) (origin, error) {
+	scratch := func() (*os.File, error) { return os.CreateTemp(filepath.Join(s.dir, tmpDir), "archive-*") }
 	switch src.Kind {
 	case Registry:
-		return openRegistry(ctx, src.Ref)
+		return set.open(ctx, src.Ref)
 	case Layout:
 		dir, err := openLayoutDir(src.Path)
 		if err != nil {
@@ -98,9 +112,9 @@ func (s *Store) open(ctx context.Context, src Source) (origin, error) {
 		}
 		return &layout{files: dir, tag: src.Tag}, nil
 	case Archive:
-		return openArchive(ctx, src, func() (*os.File, error) {
-			return os.CreateTemp(filepath.Join(s.dir, tmpDir), "archive-*")
-		})
+		return openArchive(ctx, src, scratch)
+	case Daemon:
+		return openDaemon(ctx, src, daemonSockets(os.Getenv), scratch)
 	}
 	return nil, errors.New("no source")
 }
@@ -114,15 +128,20 @@ func (s *Store) fetch(ctx context.Context, src Source, o origin, want v1.Platfor
 	if _, err := rights(r.config.Config.Labels, r.manifest.Annotations); err != nil {
 		return nil, err
 	}
+	if opt.Verify != nil {
+		if err := r.verify(ctx, o, src, opt.Verify); err != nil {
+			return nil, err
+		}
+	}
 	unlock, err := s.pulls.lock(ctx, r.digest.String())
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	p := &pull{store: s, origin: o, resolved: r, report: opt.Progress}
+	p := &pull{store: s, origin: o, resolved: r, report: opt.Progress, signer: opt.Verify}
 	img, err := p.run(ctx, src)
 	if err != nil {
-		return nil, errors.Join(err, p.undo())
+		return nil, errors.Join(err, p.undo(cutOff(err)))
 	}
 	return img, nil
 }
@@ -133,9 +152,11 @@ type pull struct {
 	store  *Store
 	origin origin
 	report func(Progress)
-	work   string   // directory in tmp, "" before it is made
-	todo   []*layer // lowest first
-	pinned []string // keys
+	signer *cosign.Key // has signed it; may be nil
+	work   string      // directory in tmp, "" before it is made
+	todo   []*layer    // lowest first
+	pinned []string    // keys
+	noted  bool        // as unfinished
 }
 
 func (p *pull) run(ctx context.Context, src Source) (_ *Image, err error) {
@@ -145,6 +166,9 @@ func (p *pull) run(ctx context.Context, src Source) (_ *Image, err error) {
 		p.pinned = append(p.pinned, own, chained)
 	}
 	p.store.pin(p.pinned)
+	if err := p.begin(src); err != nil {
+		return nil, err
+	}
 	if p.work, err = os.MkdirTemp(filepath.Join(p.store.dir, tmpDir), "pull-*"); err != nil {
 		return nil, err
 	}
@@ -176,6 +200,9 @@ func (p *pull) commit(src Source) (*Image, error) {
 		Ref: src.String(), Digest: p.digest.String(), Config: p.manifest.Config.Digest.String(),
 		Publisher: p.origin.publisher(), Platform: p.platform(), Pulled: s.now().UTC(),
 	}
+	if p.signer != nil {
+		rec.Signer = p.signer.ID()
+	}
 	if p.index.Hex != "" {
 		rec.Index = p.index.String()
 	}
@@ -186,20 +213,24 @@ func (p *pull) commit(src Source) (*Image, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := errors.Join(
-		s.writeFile(blobsDir+"/"+p.digest.Hex, p.raw),
-		s.writeFile(blobsDir+"/"+p.manifest.Config.Digest.Hex, p.rawConf),
+		s.writeFile(blobsDir+"/"+p.digest.Hex, p.raw, true),
+		s.writeFile(blobsDir+"/"+p.manifest.Config.Digest.Hex, p.rawConf, true),
 	)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.keepOld(rec, src.repository()); err != nil {
+	if err := s.keepOld(rec, src.Repository()); err != nil {
 		return nil, err
 	}
-	if err := s.writeJSON(recordName(rec.Ref), rec); err != nil {
+	if err := s.writeJSON(recordName(rec.Ref), rec, true); err != nil {
 		return nil, err
 	}
 	s.unpin(p.pinned)
 	p.pinned = nil
+	s.makeDurable(rec.Layers)
+	if err := p.forget(); err != nil {
+		s.log.Warn("the note of a pull stays", "image", rec.Ref, "err", err)
+	}
 	if err := s.root.RemoveAll(tmpDir + "/" + filepath.Base(p.work)); err != nil {
 		s.log.Warn("temporary directory stays until the next start", "dir", p.work, "err", err)
 	}
@@ -225,11 +256,12 @@ func (s *Store) keepOld(now record, repository string) error {
 		return nil //nolint:nilerr // nothing to keep
 	}
 	old.Ref = repository + "@" + old.Digest
-	return s.writeJSON(recordName(old.Ref), old)
+	return s.writeJSON(recordName(old.Ref), old, true)
 }
 
-// undo removes what a pull that failed has made.
-func (p *pull) undo() error {
+// undo removes what a pull that failed has made; with keep, but the layers that
+// are whole: the next pull goes on from there.
+func (p *pull) undo(keep bool) error {
 	s := p.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -237,6 +269,9 @@ func (p *pull) undo() error {
 	var err error
 	if p.work != "" {
 		err = s.root.RemoveAll(tmpDir + "/" + filepath.Base(p.work))
+	}
+	if !keep {
+		err = errors.Join(err, p.forget())
 	}
 	_, sweepErr := s.sweep()
 	return errors.Join(err, sweepErr)

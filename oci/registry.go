@@ -2,11 +2,13 @@ package oci
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -37,13 +39,16 @@ type registry struct {
 
 // openRegistry logs in, with the credentials docker and podman use, and finds
 // out whether the registry speaks TLS.
-func openRegistry(ctx context.Context, ref name.Reference) (*registry, error) {
+func openRegistry(ctx context.Context, ref name.Reference, set Registries) (*registry, error) {
 	reg := ref.Context().Registry
 	base, is := remote.DefaultTransport.(*http.Transport)
 	if !is {
 		return nil, errors.New("the registry library has no usual transport")
 	}
 	base = base.Clone()
+	if err := set.trust(base, hostOf(ref), certDirs); err != nil {
+		return nil, err
+	}
 	g := &guard{inner: base, loopback: isLoopback(reg.RegistryStr()), wait: sleep}
 	auth, err := authn.Resolve(ctx, authn.DefaultKeychain, ref.Context())
 	if err != nil {
@@ -82,21 +87,12 @@ func (r *registry) get(ctx context.Context, kind, id string, header http.Header,
 	if err != nil {
 		return nil, explain(r.ref, err)
 	}
-	if !ok(resp.StatusCode, codes) {
+	if !slices.Contains(codes, resp.StatusCode) {
 		resp.Body = &boundedBody{ReadCloser: resp.Body, left: maxReply}
 		err := transport.CheckError(resp, codes...)
 		return nil, errors.Join(explain(r.ref, err), resp.Body.Close())
 	}
 	return resp, nil
-}
-
-func ok(code int, codes []int) bool {
-	for _, c := range codes {
-		if c == code {
-			return true
-		}
-	}
-	return false
 }
 
 func (r *registry) top(ctx context.Context) (document, error) {
@@ -124,12 +120,17 @@ func (r *registry) document(ctx context.Context, id string) ([]byte, types.Media
 	if err != nil {
 		return nil, "", err
 	}
+	return readDocument(resp, "manifest "+id)
+}
+
+// readDocument reads an answer whole, and closes it.
+func readDocument(resp *http.Response, what string) ([]byte, types.MediaType, error) {
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxManifest+1))
 	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		return nil, "", fmt.Errorf("read manifest %s: %w", id, err)
+		return nil, "", fmt.Errorf("read %s: %w", what, err)
 	}
 	if len(raw) > maxManifest {
-		return nil, "", corrupt("manifest %s is more than %d bytes", id, maxManifest)
+		return nil, "", corrupt("%s is more than %d bytes", what, maxManifest)
 	}
 	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	return raw, types.MediaType(strings.TrimSpace(kind)), nil
@@ -197,13 +198,22 @@ func (b *remoteBlob) Close() error {
 	return b.body.Close()
 }
 
+// unknownCall tells whether a registry does not know what it was asked: older
+// ones know no referrers.
+func unknownCall(err error) bool {
+	var status *transport.Error
+	return errors.As(err, &status) && slices.Contains([]int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusBadRequest, http.StatusNotImplemented}, status.StatusCode)
+}
+
 // explain says what to do about an error of the registry.
 func explain(ref name.Reference, err error) error {
-	host := people(ref.Context().RegistryStr() + "/")
-	host = strings.TrimSuffix(host, "/")
+	host := hostOf(ref)
 	var status *transport.Error
 	var network net.Error
+	var unknown x509.UnknownAuthorityError
 	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("registry %s has a certificate that this machine does not know the issuer of; name the file of its issuer's as \"ca\" in registries.json: %w", host, err)
 	case errors.As(err, &status):
 		return explainStatus(ref, host, status)
 	case errors.Is(err, errPlainHTTP), errors.Is(err, context.Canceled):

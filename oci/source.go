@@ -19,12 +19,13 @@ const (
 	Registry Kind = iota + 1
 	Layout        // an OCI layout directory
 	Archive       // a tar file: OCI archive or docker save, compressed or not
+	Daemon        // a docker or podman daemon on this machine
 )
 
 // Source is where to get an image. The zero value is no source.
 type Source struct {
 	Kind Kind
-	Path string         // of a Layout or Archive, absolute and clean
+	Path string         // of a Layout or Archive, absolute and clean; of a Daemon the image's name
 	Tag  string         // picks one of several images in a Layout or Archive
 	Ref  name.Reference // at a Registry
 }
@@ -37,10 +38,15 @@ const (
 
 // ParseSource reads what the user named: an absolute path of a directory or
 // file that exists ("PATH:TAG" picks one image of several), else a reference
-// like nginx, docker.io/library/nginx:1.27 or localhost:5000/app@sha256:….
+// like nginx, docker.io/library/nginx:1.27 or localhost:5000/app@sha256:…, or
+// docker-daemon:NAME for one of a docker or podman daemon on this machine.
 func ParseSource(s string) (Source, error) {
 	if filepath.IsAbs(s) {
 		return parsePath(s)
+	}
+	if text, is := strings.CutPrefix(s, daemonPrefix); is {
+		name, err := daemonName(text)
+		return Source{Kind: Daemon, Path: name}, err
 	}
 	if strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../") || s == "." || s == ".." {
 		return Source{}, fmt.Errorf("image %q: a path must be absolute", s)
@@ -81,8 +87,11 @@ func parsePath(s string) (Source, error) {
 
 // String is the source's canonical name, under which its image is stored.
 func (s Source) String() string {
-	if s.Kind == Registry {
+	switch s.Kind {
+	case Registry:
 		return people(s.Ref.Name())
+	case Daemon:
+		return daemonPrefix + s.Path
 	}
 	if s.Tag != "" {
 		return s.Path + ":" + s.Tag
@@ -98,10 +107,13 @@ func people(ref string) string {
 	return ref
 }
 
-// repository is the source without tag and digest.
-func (s Source) repository() string {
-	if s.Kind == Registry {
+// Repository is the source without tag and digest.
+func (s Source) Repository() string {
+	switch s.Kind {
+	case Registry:
 		return people(s.Ref.Context().Name())
+	case Daemon:
+		return daemonPrefix + s.Path
 	}
 	return s.Path
 }

@@ -37,8 +37,10 @@ type Store struct {
 	lock   *os.File
 	limits unpack.Limits
 	now    func() time.Time
-	layers keyed // one pull works on a layer
-	pulls  keyed // one pull works on an image
+	layers keyed          // one pull works on a layer
+	pulls  keyed          // one pull works on an image
+	boot   string         // which run of the kernel this is
+	work   sync.WaitGroup // syncs in the background
 
 	mu   sync.Mutex     // guards what lies in images/ and layers/, and pins
 	pins map[string]int // layer key → pulls that rely on it
@@ -61,7 +63,7 @@ func OpenStore(dir string, log *slog.Logger) (_ *Store, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open image store: %w", err)
 	}
-	s := &Store{dir: dir, root: root, log: log, limits: unpack.DefaultLimits, now: time.Now, pins: map[string]int{}}
+	s := &Store{dir: dir, root: root, log: log, limits: unpack.DefaultLimits, now: time.Now, boot: bootID(), pins: map[string]int{}}
 	if s.lock, err = lockStore(filepath.Join(dir, lockFile)); err != nil {
 		return nil, errors.Join(fmt.Errorf("image store %s: %w", dir, err), root.Close())
 	}
@@ -72,7 +74,10 @@ func OpenStore(dir string, log *slog.Logger) (_ *Store, err error) {
 }
 
 // Close releases the store. No pull may be running.
-func (s *Store) Close() error { return errors.Join(s.root.Close(), s.lock.Close()) }
+func (s *Store) Close() error {
+	s.work.Wait()
+	return errors.Join(s.root.Close(), s.lock.Close())
+}
 
 func (s *Store) prepare() error {
 	if err := os.Chmod(s.dir, 0o700); err != nil {
@@ -81,10 +86,13 @@ func (s *Store) prepare() error {
 	if err := s.root.RemoveAll(tmpDir); err != nil {
 		return err
 	}
-	for _, dir := range []string{blobsDir, layersDir, imagesDir, tmpDir} {
+	for _, dir := range []string{blobsDir, layersDir, imagesDir, unfinishedDir, disksDir, tmpDir} {
 		if err := s.root.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
+	}
+	if err := s.recover(); err != nil {
+		return err
 	}
 	freed, err := s.sweep()
 	if freed > 0 {
@@ -100,6 +108,7 @@ type record struct {
 	Index     string    `json:"index,omitempty"`
 	Config    string    `json:"config"`
 	Publisher string    `json:"publisher,omitempty"`
+	Signer    string    `json:"signer,omitempty"` // id of the key that was asked for and has signed it
 	Platform  string    `json:"platform"`
 	Size      int64     `json:"size"`
 	Pulled    time.Time `json:"pulled"`
@@ -109,6 +118,7 @@ type record struct {
 // layerInfo is layer.json.
 type layerInfo struct {
 	DiffID string        `json:"diffID"`
+	Boot   string        `json:"boot"` // the run of the kernel that unpacked it
 	Blob   string        `json:"blob"` // digest it came as
 	Result unpack.Result `json:"result"`
 }
@@ -168,15 +178,16 @@ func (s *Store) readJSON(name string, into any) error {
 	return json.Unmarshal(raw, into)
 }
 
-// writeFile puts a whole file in its place, or none.
-func (s *Store) writeFile(name string, data []byte) error {
+// writeFile puts a whole file in its place, or none. What is not durable may be
+// lost with the machine.
+func (s *Store) writeFile(name string, data []byte, durable bool) error {
 	tmp, err := os.CreateTemp(filepath.Join(s.dir, tmpDir), "file-*")
 	if err != nil {
 		return err
 	}
 	tmpName := tmpDir + "/" + filepath.Base(tmp.Name())
 	_, err = tmp.Write(data)
-	if err == nil {
+	if err == nil && durable {
 		err = tmp.Sync()
 	}
 	if err = errors.Join(err, tmp.Close()); err == nil {
@@ -188,12 +199,12 @@ func (s *Store) writeFile(name string, data []byte) error {
 	return nil
 }
 
-func (s *Store) writeJSON(name string, from any) error {
+func (s *Store) writeJSON(name string, from any, durable bool) error {
 	raw, err := json.MarshalIndent(from, "", "  ")
 	if err != nil {
 		return err
 	}
-	return s.writeFile(name, append(raw, '\n'))
+	return s.writeFile(name, append(raw, '\n'), durable)
 }
 
 // chainMark precedes the keys of layers that depend on those below.

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -42,7 +43,14 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	for try := 1; ; try++ {
 		resp, err := g.inner.RoundTrip(req)
 		if err != nil {
-			return nil, err
+			if !broke(err) || req.Method != http.MethodGet || try == maxTries {
+				return nil, err
+			}
+			if err := g.wait(req.Context(), delay); err != nil {
+				return nil, err
+			}
+			delay *= 2
+			continue
 		}
 		if !isBlob(req) {
 			resp.Body = &boundedBody{ReadCloser: resp.Body, left: maxReply}
@@ -73,6 +81,12 @@ func (g *guard) check(req *http.Request) error {
 		}
 	}
 	return fmt.Errorf("%s://%s: %w", req.URL.Scheme, req.URL.Host, errPlainHTTP)
+}
+
+// broke tells a connection that ended in the middle, which another try may
+// mend, from one that cannot be made.
+func broke(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 func rewind(req *http.Request, resp *http.Response) error {

@@ -43,7 +43,11 @@ func (s *Store) Usage(inUse func(digest string) bool) (u Usage, err error) {
 	for _, e := range blobs {
 		u.Bytes += s.sizeOf(blobsDir + "/" + e.Name())
 	}
-	return u, errors.Join(err, blobsErr)
+	disks, disksErr := fs.ReadDir(s.root.FS(), disksDir)
+	for _, e := range disks {
+		u.Bytes += s.sizeOf(disksDir + "/" + e.Name())
+	}
+	return u, errors.Join(err, blobsErr, disksErr)
 }
 
 func (s *Store) count(u *Usage, key string, users int, active bool) {

@@ -51,6 +51,7 @@ docker-registry docker-registry
 htpasswd apache2-utils
 dnsmasq dnsmasq-base
 umoci umoci
+podman podman
 skopeo skopeo
 busybox busybox-static
 fusermount3 fuse3

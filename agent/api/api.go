@@ -123,6 +123,7 @@ type RunRequest struct {
 	Learn    bool          `json:"learn,omitempty"`    // ask nothing, deny and record: see Learned
 	Pull     string        `json:"pull,omitempty"`     // "missing" (default), "always", "never"
 	Platform string        `json:"platform,omitempty"` // "linux/arm64"; "" is this machine's
+	Verify   string        `json:"verify,omitempty"`   // PEM: the key that must have signed the image, now and later
 	// Ephemeral keeps what the app writes in memory, below its memory limit.
 	Ephemeral bool `json:"ephemeral,omitempty"`
 	// PublishAll publishes every port that the image says it serves on a free
@@ -230,6 +231,7 @@ type PullRequest struct {
 	Source   string `json:"source"`
 	Platform string `json:"platform,omitempty"`
 	Pull     string `json:"pull,omitempty"`
+	Verify   string `json:"verify,omitempty"` // as RunRequest.Verify
 }
 
 // Progress of a pull. Total is 0 where it is not known.
@@ -253,6 +255,15 @@ type Image struct {
 	Layers   int               `json:"layers"`
 	Config   map[string]any    `json:"config,omitempty"` // inspect only
 	Labels   map[string]string `json:"labels,omitempty"`
+	// Publisher is who vouched for it: "key:HEX" or "registry/repository".
+	Publisher string `json:"publisher,omitempty"`
+	Signer    string `json:"signer,omitempty"` // id of the key that was checked
+	// Annotations of its manifest, inspect only.
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Dropped     *Dropped          `json:"dropped,omitempty"` // inspect only
+	// Attachments, inspect only; AttachmentsError says why they are not known.
+	Attachments      []Attachment `json:"attachments,omitempty"`
+	AttachmentsError string       `json:"attachmentsError,omitempty"`
 }
 
 // RemovedImages is what rmi and prune did.

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync/atomic"
+	"time"
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/agent/ipc"
@@ -24,6 +25,9 @@ const (
 	maxError = 64 << 10
 	maxLine  = 4 << 20
 )
+
+// continueWait is how long the agent may think before it wants a body.
+const continueWait = 10 * time.Second
 
 // Client calls one agent. Its methods may be used by several goroutines.
 type Client struct {
@@ -37,6 +41,8 @@ func New(p ipc.Paths) *Client {
 	transport := &http.Transport{
 		DialContext:  func(ctx context.Context, _, _ string) (net.Conn, error) { return ipc.Dial(ctx, p) },
 		MaxIdleConns: 1,
+		// A refusal is read before a long body is sent into a closed connection.
+		ExpectContinueTimeout: continueWait,
 	}
 	return &Client{http: &http.Client{Transport: transport}, paths: p}
 }
@@ -74,6 +80,9 @@ func (c *Client) send(ctx context.Context, method, path string, in any, upgrade 
 	req.Header.Set(api.VersionHeader, api.APIVersion)
 	if in != nil {
 		req.Header.Set("Content-Type", kind)
+	}
+	if kind == api.TarType {
+		req.Header.Set("Expect", "100-continue")
 	}
 	if upgrade != "" {
 		req.Header.Set("Connection", "Upgrade")

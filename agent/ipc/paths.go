@@ -23,6 +23,9 @@ func (p Paths) Log() string { return filepath.Join(p.Runtime, "agent.log") }
 // Presets is the folder of the user's own presets.
 func (p Paths) Presets() string { return filepath.Join(p.Data, "presets") }
 
+// Registries is the file of the user's settings about registries.
+func (p Paths) Registries() string { return filepath.Join(p.Data, "registries.json") }
+
 // LockFile is the file whose lock the running agent holds.
 func (p Paths) LockFile() string { return filepath.Join(p.Runtime, "agent.lock") }
 

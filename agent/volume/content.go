@@ -21,29 +21,11 @@ type Usage struct {
 
 // Usage counts what is in a volume; what an app removes meanwhile is left out.
 func (s *Store) Usage(ctx context.Context, name string) (u Usage, err error) {
-	if _, err := s.Get(name); err != nil {
+	v, err := s.Get(name)
+	if err != nil {
 		return u, err
 	}
-	err = fs.WalkDir(s.root.FS(), name, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case errors.Is(err, fs.ErrNotExist):
-			return nil
-		case err != nil:
-			return err
-		case path == name:
-			return nil
-		}
-		info, err := d.Info()
-		if err != nil {
-			return nil //nolint:nilerr // removed meanwhile
-		}
-		u.Files++
-		u.Bytes += info.Size()
-		return nil
-	})
-	if err != nil {
+	if u.Bytes, u.Files, err = unpack.Size(ctx, v.Path); err != nil {
 		return u, fmt.Errorf("size of volume %s: %w", name, err)
 	}
 	return u, nil

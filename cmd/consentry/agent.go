@@ -33,7 +33,7 @@ func runAgent(ctx context.Context, home string, log *slog.Logger) (err error) {
 		Data: paths.Data, Self: self, Version: version,
 		Log: log, LogFile: os.Stderr, Now: time.Now, Proxies: dial.FromEnvironment(os.Getenv),
 		Keychain: agent.Session(),
-		Presets:  paths.Presets(),
+		Presets:  paths.Presets(), Registries: paths.Registries(),
 	}
 	if cfg.Unused, err = unusedTime(os.Getenv(unusedEnv)); err != nil {
 		return err

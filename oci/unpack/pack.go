@@ -47,7 +47,7 @@ func (v *View) List(dir Node) ([]Node, error) {
 func (v *View) names(dir Node) ([]string, error) {
 	found := map[string]bool{}
 	for _, i := range dir.from {
-		f, err := v.roots[i].Open(dir.Path)
+		f, err := openDirectory(v.roots[i], dir.Path)
 		if err != nil {
 			return nil, err
 		}
@@ -123,6 +123,9 @@ func (p *packer) tree(ctx context.Context, n Node) error {
 		return err
 	}
 	for _, child := range list {
+		if p.how.Marks && strings.HasPrefix(child.Base(), whiteoutPrefix) {
+			return fmt.Errorf("%s: a name that layers keep for themselves", child.Path)
+		}
 		if err := p.tree(ctx, child); err != nil {
 			return err
 		}
@@ -133,33 +136,41 @@ func (p *packer) tree(ctx context.Context, n Node) error {
 // marks writes what a directory hides of the layers below. A file of a mark's
 // name would become one.
 func (p *packer) marks(dir Node) error {
-	root := p.view.roots[dir.layer]
-	hides, err := isOpaque(root, dir.Path)
+	hidden, all, err := p.view.Hidden(dir)
 	if err != nil {
 		return err
 	}
-	if hides && dir.Path != "." {
+	if all && dir.Path != "." {
 		if err := p.mark(join(p.name(dir), whiteoutOpaque)); err != nil {
 			return err
 		}
 	}
-	all, err := p.view.names(dir)
-	if err != nil {
-		return err
-	}
-	for _, name := range all {
-		if strings.HasPrefix(name, whiteoutPrefix) {
-			return fmt.Errorf("%s: a name that layers keep for themselves", join(dir.Path, name))
-		}
-		info, err := root.Lstat(join(dir.Path, name))
-		if err != nil || !isWhiteout(info) {
-			continue
-		}
+	for _, name := range hidden {
 		if err := p.mark(join(p.name(dir), whiteoutPrefix+name)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Hidden tells what a directory of a View of one layer hides of the layers
+// below: the names it removes, and whether all of it.
+func (v *View) Hidden(dir Node) (removed []string, all bool, err error) {
+	root := v.roots[dir.layer]
+	if all, err = isOpaque(root, dir.Path); err != nil {
+		return nil, false, err
+	}
+	names, err := v.names(dir)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, name := range names {
+		info, err := root.Lstat(join(dir.Path, name))
+		if err == nil && isWhiteout(info) {
+			removed = append(removed, name)
+		}
+	}
+	return removed, all, nil
 }
 
 func (p *packer) mark(name string) error {
@@ -202,7 +213,7 @@ func (p *packer) entry(ctx context.Context, n Node) error {
 }
 
 func (p *packer) dir(n Node, hdr *tar.Header) error {
-	f, err := p.view.roots[n.layer].Open(n.Path)
+	f, err := openDirectory(p.view.roots[n.layer], n.Path)
 	if err != nil {
 		return err
 	}

@@ -118,3 +118,62 @@ func stat(t *testing.T, path string) unix.Stat_t {
 	}
 	return st
 }
+
+func TestChanges(t *testing.T) {
+	dirs := layers(t, tarOf(t, entry{name: "etc/"}, entry{name: "etc/gone", body: "x"}, entry{name: "etc/same", body: "x"}, entry{name: "old/"}, entry{name: "old/hidden", body: "h"},
+		entry{name: "old/again", body: "h"}, entry{name: "quiet/"}, entry{name: "quiet/x", body: "x"}, entry{name: "file", body: "x"}),
+		tarOf(t, entry{name: "etc/"}, entry{name: "etc/.wh.gone"}, entry{name: "etc/new/"}, entry{name: "etc/new/f", body: "f"}, entry{name: "old/"}, entry{name: "old/.wh..wh..opq"},
+			entry{name: "old/again", body: "2"}, entry{name: "quiet/"}, entry{name: "file/"}, entry{name: "file/in", body: "x"}, entry{name: "ours/"}, entry{name: "ours/x", body: "x"}))
+	below, err := OpenView(dirs[:1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer below.Close()
+	upper, err := OpenView(dirs[1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer upper.Close()
+	found, err := Changes(below, upper, func(path string) bool { return path == "/ours" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range found {
+		got = append(got, string(c.Kind)+" "+c.Path)
+	}
+	want := "C /etc, D /etc/gone, A /etc/new, A /etc/new/f, C /file, A /file/in, C /old, C /old/again, D /old/hidden"
+	if strings.Join(got, ", ") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), want)
+	}
+}
+
+// TestAPipeInPlaceOfADirectory: an app may put a FIFO where a directory was;
+// nobody waits for its other end.
+func TestAPipeInPlaceOfADirectory(t *testing.T) {
+	dir := t.TempDir()
+	view, err := OpenView([]string{dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	if err := os.MkdirAll(filepath.Join(dir, "d/e"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	n, err := view.Lookup("d", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "d")); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(filepath.Join(dir, "d"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := view.List(n); err == nil {
+		t.Errorf("listed %v", list)
+	}
+	if _, _, err := Size(t.Context(), dir); err != nil {
+		t.Error(err)
+	}
+}

@@ -27,6 +27,10 @@ func Settle(context.Context, string, []string, *Result, Limits) error { return e
 func isWhiteout(fs.FileInfo) bool             { return false }
 func isOpaque(*os.Root, string) (bool, error) { return false, nil }
 
+func openDirectory(root *os.Root, path string) (*os.File, error) { return root.Open(path) }
+
+func isGone(error) bool { return false }
+
 func openRegular(root *os.Root, path string) (*os.File, error) { return root.Open(path) }
 
 type fileID struct{}
@@ -36,4 +40,4 @@ func idOf(fs.FileInfo) (fileID, bool) { return fileID{}, false }
 // Owner is who the node belongs to on disk.
 func (n Node) Owner() (uid, gid uint32) { return 0, 0 }
 
-func userXattrs(*os.File) (map[string]string, error) { return nil, errLinuxOnly }
+func userXattrs(*os.File) (map[string]string, error) { return nil, nil }

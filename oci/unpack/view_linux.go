@@ -19,7 +19,7 @@ func isWhiteout(info fs.FileInfo) bool {
 
 // isOpaque tells whether the directory path hides the layers below.
 func isOpaque(root *os.Root, path string) (bool, error) {
-	f, err := root.Open(path)
+	f, err := openDirectory(root, path)
 	if err != nil {
 		return false, err
 	}
@@ -40,6 +40,15 @@ func fdOpaque(fd int) (bool, error) {
 	}
 	return false, fmt.Errorf("read %s: %w", opaqueAttr, err)
 }
+
+// openDirectory opens a directory that may change under us: a FIFO in its place
+// must not make us wait.
+func openDirectory(root *os.Root, path string) (*os.File, error) {
+	return root.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+}
+
+// isGone tells that something else is now where a directory was.
+func isGone(err error) bool { return errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) }
 
 // openRegular opens a file that may change under us: a FIFO in its place must
 // not make us wait.

@@ -6,6 +6,7 @@ package clienttest
 
 import (
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -140,10 +141,12 @@ func (a *Agent) handler() http.Handler {
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { reply(w, r, f) })
 	}
-	for pattern, f := range a.volumeCalls() {
+	for pattern, f := range a.diskCalls() {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { reply(w, r, f) })
 	}
 	mux.HandleFunc("GET /v1/volumes/{name}/backup", a.backupVolume)
+	mux.HandleFunc("GET /v1/runs/{ref}/files", a.giveFiles)
+	mux.HandleFunc("GET /v1/images/export", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.FormValue("form")) })
 	mux.HandleFunc("GET /v1/runs/{ref}/logs", a.logs)
 	mux.HandleFunc("GET /v1/log", a.ledger)
 	mux.HandleFunc("GET /v1/log/export", a.export)

@@ -29,6 +29,7 @@ func (c *cli) imagesCommand() *cobra.Command {
 			})
 		},
 	}
+	cmd.AddCommand(c.imageExport())
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "references only")
 	cmd.Flags().BoolVar(&json, "json", false, "print JSON")
 	return cmd
@@ -53,7 +54,7 @@ func (c *cli) printImages(images []api.Image, json, quiet bool) error {
 }
 
 func (c *cli) pullCommand() *cobra.Command {
-	var platform string
+	var platform, verify string
 	var json, quiet bool
 	cmd := &cobra.Command{
 		Use: "pull IMAGE", GroupID: groupImages,
@@ -72,8 +73,12 @@ func (c *cli) pullCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			key, err := keyFile(verify)
+			if err != nil {
+				return err
+			}
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
-				image, err := c.pull(ctx, cl, api.PullRequest{Source: ref, Platform: platform}, json || quiet)
+				image, err := c.pull(ctx, cl, api.PullRequest{Source: ref, Platform: platform, Verify: key, Pull: "always"}, json || quiet)
 				if err != nil {
 					return err
 				}
@@ -86,6 +91,7 @@ func (c *cli) pullCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&platform, "platform", "", "platform of the image, such as linux/arm64")
+	cmd.Flags().StringVar(&verify, "verify", "", "it must be signed by the key in this `FILE`, now and later")
 	cmd.Flags().BoolVar(&json, "json", false, "print the image as JSON, no progress")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "no progress")
 	return cmd

@@ -30,7 +30,7 @@ type runFlags struct {
 	module                                                                       moduleFlags
 	ephemeral, publishAll                                                        bool
 	detach, interactive, terminal, remove, noInput, json, quiet, entrySet, learn bool
-	bandwidth                                                                    string
+	bandwidth, verify                                                            string
 }
 
 func (c *cli) runCommand() *cobra.Command {
@@ -60,6 +60,7 @@ and consentry deny. The exit code is the app's; 125 is an error of ours.`,
 	flags := cmd.Flags()
 	flags.SetInterspersed(false)
 	flags.StringArrayVarP(&f.ports, "publish", "p", nil, "serve a port of the app at http://localhost: `[HOST:]APP[/http|raw|udp]`")
+	flags.StringVar(&f.verify, "verify", "", "the image must be signed by the key in this `FILE`, now and later")
 	flags.BoolVarP(&f.publishAll, "publish-all", "P", false, "serve every port that the image exposes, on free ports")
 	flags.StringArrayVar(&f.csp, "csp", nil, "Content-Security-Policy of the app's pages: `[PORT=]on|off|report`")
 	flags.StringArrayVarP(&f.env, "env", "e", nil, "set a variable: `K=V`, or K to pass yours on")
@@ -175,6 +176,9 @@ func (f *runFlags) request(args []string, cwd string, lookup func(string) (strin
 		r.Entrypoint = []string{f.entrypoint}
 	}
 	if r.Source, err = source(args[0], cwd); err != nil {
+		return r, err
+	}
+	if r.Verify, err = keyFile(f.verify); err != nil {
 		return r, err
 	}
 	r.Restart, r.NoHealth = f.restart, f.health.none

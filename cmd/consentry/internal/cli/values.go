@@ -176,9 +176,15 @@ func envFile(name string, lookup func(string) (string, bool)) ([]string, error) 
 // fileEndings mark a source as a file even where it does not exist.
 var fileEndings = []string{".wasm", ".tar", ".tar.gz", ".tgz", ".tar.zst"}
 
+// daemonWord marks an image of a docker or podman daemon.
+const daemonWord = "docker-daemon:"
+
 // source makes a path absolute and leaves a registry reference as it is. A
 // bare word is a path only if a file, or an OCI layout, of that name is here.
 func source(text, cwd string) (string, error) {
+	if strings.HasPrefix(text, daemonWord) {
+		return text, nil
+	}
 	path := absolute(cwd, text)
 	info, err := os.Stat(path)
 	named := looksLikePath(text)
