@@ -96,6 +96,26 @@ func TestToldWantsNoAnswer(t *testing.T) {
 	}
 }
 
+// TestTellingTooMuchEndsTheConnection: what is told is bounded like calls.
+func TestTellingTooMuchEndsTheConnection(t *testing.T) {
+	caller, callee := peers(t, func(ctx context.Context, _ string, _ json.RawMessage, _ []*os.File) (Reply, error) {
+		<-ctx.Done()
+		return Reply{}, ctx.Err()
+	})
+	told := 0
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); told++ {
+		if caller.Tell("told", 0) != nil {
+			break
+		}
+	}
+	if told < maxCalls {
+		t.Errorf("the connection ended after %d tellings", told)
+	}
+	if _, err := callee.Call(t.Context(), "ask", nil, nil); !errors.Is(err, sandbox.ErrUnavailable) {
+		t.Errorf("after %d tellings the other side still calls: %v", told, err)
+	}
+}
+
 func TestALostPeerIsANo(t *testing.T) {
 	started := make(chan struct{})
 	caller, callee := peers(t, func(ctx context.Context, _ string, _ json.RawMessage, _ []*os.File) (Reply, error) {
