@@ -94,13 +94,10 @@ func (p *published) newUDPClient(socket *net.UDPConn, from netip.AddrPort) *udpC
 func (c *udpClient) run(ctx context.Context, port uint16, to udpCarrier) error {
 	var answers sync.WaitGroup
 	answers.Go(func() {
-		buf := make([]byte, maxDatagram)
-		for {
-			n, err := c.pair.Read(buf)
-			if err != nil || n == 0 {
-				return
-			}
-			c.socket.WriteToUDPAddrPort(buf[:n], c.from) //nolint:errcheck // a datagram may be lost
+		answer := func(data []byte) {
+			c.socket.WriteToUDPAddrPort(data, c.from) //nolint:errcheck // a datagram may be lost
+		}
+		for withDatagram(c.pair, answer) == nil {
 		}
 	})
 	err := to.InboundUDP(ctx, port, c.theirs)

@@ -47,9 +47,9 @@ func (e *farEnd) setLinger() {
 		return
 	}
 	e.lingers = now
-	e.conn.SetReadDeadline(now.Add(2 * linger))
+	e.conn.SetReadDeadline(now.Add(2 * linger)) //nolint:errcheck // the read tells
 	if e.gone.Load() { // expire came in between, and its deadline stands
-		e.conn.SetReadDeadline(past)
+		e.conn.SetReadDeadline(past) //nolint:errcheck // the read tells
 	}
 }
 

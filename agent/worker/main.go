@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 
@@ -144,6 +145,7 @@ func (s *server) route(body json.RawMessage, files []*os.File) error {
 		link.Close()
 		return err
 	}
+	runtime.GOMAXPROCS(routerThreads(runtime.NumCPU()))
 	go func() {
 		if err := s.runRouter(s.ctx, link, job.Bandwidth); err != nil {
 			s.log.Error("router", "error", err)
@@ -152,6 +154,12 @@ func (s *server) route(body json.RawMessage, files []*os.File) error {
 	}()
 	return nil
 }
+
+// routerThreads is how many processors a router uses at a time: half of a small
+// machine, so that the app and the far end run beside it, and never more than
+// two. On two processors one thread moved a third more, and made connections
+// twice as fast, as two that woke each other.
+func routerThreads(processors int) int { return min(max(processors/2, 1), 2) }
 
 func (s *server) runRouter(ctx context.Context, link *fdwire.Conn, bandwidth int64) error {
 	card, err := receiveCard(link)

@@ -39,7 +39,7 @@ func (b remoteBroker) Dial(ctx context.Context, flow sandbox.Flow) (net.Conn, er
 	defer fdwire.CloseAll(files)
 	closed := func() {
 		//nolint:errcheck // a lost agent has closed the flow already
-		b.peer.Call(context.Background(), verbClosed, got, nil)
+		b.peer.Tell(verbClosed, got)
 	}
 	if len(files) != 1 {
 		closed()

@@ -39,7 +39,7 @@ func SendDatagram(pair net.Conn, data []byte) error {
 // SendTrouble passes on an error about a datagram that was sent. Errors that
 // are about something else are returned.
 func SendTrouble(pair net.Conn, err error) error {
-	kind := troubleNone
+	var kind trouble
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		kind = troubleRefused

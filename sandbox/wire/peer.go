@@ -58,6 +58,7 @@ type Peer struct {
 	lastID  uint64
 	waiting map[uint64]chan answer        // calls of ours
 	serving map[uint64]context.CancelFunc // calls of theirs
+	told    int                           // what they told us and we are still busy with
 	gone    error
 }
 
@@ -113,6 +114,8 @@ func (p *Peer) read(ctx context.Context, handlers *sync.WaitGroup) error {
 		case m.Cancel:
 			fdwire.CloseAll(files)
 			p.cancel(m.ID)
+		case m.ID == 0:
+			p.hear(ctx, m, files, handlers)
 		default:
 			p.accept(ctx, m, files, handlers)
 		}
@@ -165,6 +168,27 @@ func (p *Peer) accept(ctx context.Context, m message, files []*os.File, handlers
 	})
 }
 
+// hear is accept for what wants no answer.
+func (p *Peer) hear(ctx context.Context, m message, files []*os.File, handlers *sync.WaitGroup) {
+	p.mu.Lock()
+	p.told++
+	full := p.told > maxCalls
+	p.mu.Unlock()
+	if full {
+		fdwire.CloseAll(files)
+		p.conn.Close()
+		return
+	}
+	handlers.Go(func() {
+		//nolint:errcheck // nobody waits to hear of it
+		reply, _ := p.handle(ctx, m.Verb, m.Body, files)
+		fdwire.CloseAll(reply.Files)
+		p.mu.Lock()
+		p.told--
+		p.mu.Unlock()
+	})
+}
+
 func (p *Peer) answer(id uint64, reply Reply, err error) {
 	defer fdwire.CloseAll(reply.Files)
 	files := reply.Files
@@ -208,6 +232,19 @@ func (p *Peer) Call(ctx context.Context, verb string, body, result any, files ..
 		}
 		return finish(<-reply, result) // it arrived at the same moment
 	}
+}
+
+// Tell says something that needs no answer. An error means that the connection
+// has ended.
+func (p *Peer) Tell(verb string, body any) error {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("%s: %w", verb, err)
+	}
+	if err := p.conn.Send(message{Verb: verb, Body: raw}); err != nil {
+		return fmt.Errorf("%s: %w: %w", verb, sandbox.ErrUnavailable, err)
+	}
+	return nil
 }
 
 func finish(a answer, result any) ([]*os.File, error) {

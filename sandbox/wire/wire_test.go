@@ -65,6 +65,57 @@ func TestCallsRunSideBySide(t *testing.T) {
 	calls.Wait()
 }
 
+// TestToldWantsNoAnswer: what is told is heard, an error of its handler harms
+// nobody, and calls go on beside it.
+func TestToldWantsNoAnswer(t *testing.T) {
+	heard := make(chan string, 100)
+	caller, callee := peers(t, func(_ context.Context, verb string, body json.RawMessage, _ []*os.File) (Reply, error) {
+		heard <- verb + string(body)
+		return Reply{Body: true}, sandbox.ErrDenied
+	})
+	for n := range 50 {
+		if err := caller.Tell("told", n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := caller.Call(t.Context(), "ask", nil, nil); !errors.Is(err, sandbox.ErrDenied) {
+		t.Errorf("a call beside it: %v", err)
+	}
+	all := map[string]bool{}
+	for range 51 {
+		all[<-heard] = true
+	}
+	if len(all) != 51 || !all["told49"] {
+		t.Errorf("heard %v", all)
+	}
+	callee.Close()
+	for end := time.Now().Add(20 * time.Second); caller.Tell("told", 0) == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a lost peer is still told things")
+		}
+	}
+}
+
+// TestTellingTooMuchEndsTheConnection: what is told is bounded like calls.
+func TestTellingTooMuchEndsTheConnection(t *testing.T) {
+	caller, callee := peers(t, func(ctx context.Context, _ string, _ json.RawMessage, _ []*os.File) (Reply, error) {
+		<-ctx.Done()
+		return Reply{}, ctx.Err()
+	})
+	told := 0
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); told++ {
+		if caller.Tell("told", 0) != nil {
+			break
+		}
+	}
+	if told < maxCalls {
+		t.Errorf("the connection ended after %d tellings", told)
+	}
+	if _, err := callee.Call(t.Context(), "ask", nil, nil); !errors.Is(err, sandbox.ErrUnavailable) {
+		t.Errorf("after %d tellings the other side still calls: %v", told, err)
+	}
+}
+
 func TestALostPeerIsANo(t *testing.T) {
 	started := make(chan struct{})
 	caller, callee := peers(t, func(ctx context.Context, _ string, _ json.RawMessage, _ []*os.File) (Reply, error) {
@@ -197,8 +248,14 @@ func TestABrokerOverTheWire(t *testing.T) {
 	if err := conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := real.dialled()[0].Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
-		t.Fatalf("the agent's copy of a closed flow is still open: %v", err)
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) { // it is told, and not waited for
+		_, err := real.dialled()[0].Write([]byte("x"))
+		if errors.Is(err, net.ErrClosed) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the agent's copy of a closed flow is still open: %v", err)
+		}
 	}
 	if err := remote.File(t.Context(), sandbox.FileRequest{}); !errors.Is(err, sandbox.ErrHeld) {
 		t.Fatalf("File: %v", err)
