@@ -147,7 +147,7 @@ func TestKeyIsKept(t *testing.T) {
 	if err != nil || string(appOf(third).ID()) != third.Digest {
 		t.Errorf("without a key: %+v, %v", third, err)
 	}
-	image, err := w.client.Image(t.Context(), second.Digest)
+	image, err := w.client.Image(t.Context(), second.Digest, true)
 	if err != nil || len(image.Attachments) != 1 || image.Attachments[0].Kind != "signature" {
 		t.Errorf("inspect shows %+v, %s, %v", image.Attachments, image.AttachmentsError, err)
 	}
