@@ -41,7 +41,9 @@ func (a *Agent) inspectImage(w http.ResponseWriter, r *http.Request) error {
 		dropped := api.Dropped(img.Dropped)
 		out.Dropped = &dropped
 	}
-	a.attachments(r.Context(), img, &out)
+	if r.URL.Query().Get("attachments") != "" {
+		a.attachments(r.Context(), img, &out)
+	}
 	return ok(w, out)
 }
 

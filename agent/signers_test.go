@@ -147,7 +147,7 @@ func TestKeyIsKept(t *testing.T) {
 	if err != nil || string(appOf(third).ID()) != third.Digest {
 		t.Errorf("without a key: %+v, %v", third, err)
 	}
-	image, err := w.client.Image(t.Context(), second.Digest)
+	image, err := w.client.Image(t.Context(), second.Digest, true)
 	if err != nil || len(image.Attachments) != 1 || image.Attachments[0].Kind != "signature" {
 		t.Errorf("inspect shows %+v, %s, %v", image.Attachments, image.AttachmentsError, err)
 	}
@@ -195,5 +195,49 @@ func TestModulesAreSignedToo(t *testing.T) {
 	}
 	if _, err := w.prepare(t.Context(), api.RunRequest{Source: w.module("local.wasm", "x"), Verify: w.key}, func(api.Progress) {}); err == nil {
 		t.Error("a file was taken for signed")
+	}
+}
+
+// pushModule pushes a module that asks for a host.
+func (w *registryWorld) pushModule(salt string, signed bool) {
+	w.t.Helper()
+	raw, err := os.ReadFile(w.module("tool.wasm", salt, connect("api.test", "to work")))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	img, err := mutate.Append(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), "application/vnd.wasm.config.v0+json"),
+		mutate.Addendum{Layer: static.NewLayer(raw, "application/wasm")})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if hex := w.push("1", img); signed {
+		w.sign(hex)
+	}
+}
+
+// TestDriftAsksAgain: a tag that moved is another app, which is asked about
+// everything anew; one that the same key has signed is the same app.
+func TestDriftAsksAgain(t *testing.T) {
+	for _, signed := range []bool{false, true} {
+		w := newRegistryWorld(t)
+		req := api.RunRequest{Source: w.repo + ":1", Pull: oci.PullAlways}
+		if signed {
+			req.Verify = w.key
+		}
+		w.pushModule("one", signed)
+		first := w.run(req)
+		w.answer(w.review(first), api.ReviewAnswer{Verdict: "allow", Lifetime: "always"})
+		first.next(api.FrameExit)
+		w.runs(w.run(req)) // nothing has changed
+		w.pushModule("two", signed)
+		req.Verify = ""
+		second := w.run(req)
+		if signed {
+			w.runs(second)
+			continue
+		}
+		if r := w.review(second); len(r.Lines) != 1 || r.Update {
+			t.Errorf("the review of another app: %+v", r)
+		}
 	}
 }

@@ -249,9 +249,9 @@ func (a *Agent) pruneVolumes(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	users, gone := a.volumeUsers(), api.RemovedVolumes{Names: []string{}}
+	gone := api.RemovedVolumes{Names: []string{}}
 	for _, v := range all {
-		if len(users[v.Name]) > 0 || v.Run == "" && r.URL.Query().Get("all") == "" {
+		if len(a.volumeUsers()[v.Name]) > 0 || v.Run == "" && r.URL.Query().Get("all") == "" {
 			continue
 		}
 		usage, err := a.volumes.Usage(r.Context(), v.Name)

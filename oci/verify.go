@@ -49,7 +49,7 @@ func (r *resolved) verify(ctx context.Context, o origin, src Source, key *cosign
 	if len(refused) == 0 {
 		return fmt.Errorf("the registry has no signature of it: %w", ErrUnsigned)
 	}
-	return fmt.Errorf("%s: %w", refused[0], ErrUnsigned)
+	return fmt.Errorf("%w: %w", refused[0], ErrUnsigned)
 }
 
 var errNoSignature = errors.New("no signature in it")

@@ -26,7 +26,7 @@
 //	GET    /v1/runs/REF/capture?max=BYTES  a pcap file, until the client leaves
 //	GET    /v1/flows?run=REF               []Flow: of one run, or of all that run
 //	GET    /v1/images                      []Image
-//	GET    /v1/images/inspect?ref=REF      Image
+//	GET    /v1/images/inspect?ref=REF&attachments=1   Image
 //	DELETE /v1/images?ref=REF&force=1      RemovedImages
 //	POST   /v1/images/pull                 PullRequest → NDJSON of Progress, last one with Image or Error
 //	POST   /v1/images/prune                RemovedImages

@@ -76,9 +76,10 @@ func (c *Client) Images(ctx context.Context) (images []api.Image, err error) {
 	return images, err
 }
 
-// Image returns one stored image with its configuration.
-func (c *Client) Image(ctx context.Context, ref string) (image api.Image, err error) {
-	err = c.call(ctx, "GET", "/v1/images/inspect"+query("ref", ref), nil, &image)
+// Image returns one stored image with its configuration; with attachments its
+// registry is asked what it has beside it.
+func (c *Client) Image(ctx context.Context, ref string, attachments bool) (image api.Image, err error) {
+	err = c.call(ctx, "GET", "/v1/images/inspect"+query("ref", ref, "attachments", flag(attachments)), nil, &image)
 	return image, err
 }
 

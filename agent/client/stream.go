@@ -28,9 +28,10 @@ func (c *Client) Run(ctx context.Context, r api.RunRequest) (*Stream, error) {
 	return c.stream(ctx, "/v1/runs", r)
 }
 
-// Start starts a run that has ended once more.
-func (c *Client) Start(ctx context.Context, ref string) (*Stream, error) {
-	return c.stream(ctx, runPath(ref, "/start"), nil)
+// Start starts a run that has ended once more; with attach the stream follows it
+// to its end.
+func (c *Client) Start(ctx context.Context, ref string, attach bool) (*Stream, error) {
+	return c.stream(ctx, runPath(ref, "/start")+query("attach", flag(attach)), nil)
 }
 
 // Attach joins a running app.

@@ -31,7 +31,7 @@ func (c *cli) startCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			stream, err := cl.Start(ctx, args[0])
+			stream, err := cl.Start(ctx, args[0], attach || interactive)
 			if err != nil {
 				return err
 			}

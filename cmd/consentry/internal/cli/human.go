@@ -132,3 +132,14 @@ func cut(text string, width int) string {
 	}
 	return string(runes[:width-1]) + "…"
 }
+
+// shownKey is how many digits of a key's id people are shown.
+const shownKey = 16
+
+// voucher is a publisher as a person reads it.
+func voucher(publisher string) string {
+	if id, isKey := strings.CutPrefix(publisher, "key:"); isKey {
+		return "the holder of key " + id[:min(len(id), shownKey)]
+	}
+	return publisher
+}

@@ -46,7 +46,7 @@ func (c *cli) printOverview(o api.AppOverview) error {
 	fmt.Fprintf(&b, "%s\n", c.out.bold(plain(o.App)))
 	who := "nobody vouches for it: what it has holds for this file only"
 	if o.Publisher != "" {
-		who = "from " + plain(o.Publisher) + ", " + c.out.green("verified")
+		who = "from " + plain(voucher(o.Publisher)) + ", " + c.out.green("verified")
 	}
 	fmt.Fprintf(&b, "  publisher  %s\n", who)
 	if o.Digest != "" {

@@ -232,3 +232,14 @@ func TestExitCodes(t *testing.T) {
 		}
 	}
 }
+
+func TestVoucher(t *testing.T) {
+	for publisher, want := range map[string]string{
+		"": "", "docker.io/library/web": "docker.io/library/web", "key:ab": "the holder of key ab",
+		"key:0123456789abcdef0123456789abcdef": "the holder of key 0123456789abcdef",
+	} {
+		if got := voucher(publisher); got != want {
+			t.Errorf("%q: %q", publisher, got)
+		}
+	}
+}

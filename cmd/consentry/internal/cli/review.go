@@ -160,7 +160,7 @@ func (c *cli) listReviews(ctx context.Context, cl *client.Client, json bool) err
 	}
 	rows := [][]string{{"ID", "APP", "DIGEST", "PUBLISHER", "WAITS"}}
 	for _, r := range reviews {
-		rows = append(rows, []string{r.ID, cut(r.App, 40), shortDigest(r.Digest), orDash(r.Publisher), ago(c.Now(), r.Asked)})
+		rows = append(rows, []string{r.ID, cut(r.App, 40), shortDigest(r.Digest), orDash(voucher(r.Publisher)), ago(c.Now(), r.Asked)})
 	}
 	return table(c.Out, rows)
 }

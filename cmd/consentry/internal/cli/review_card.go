@@ -102,7 +102,7 @@ func writeReview(b *strings.Builder, r api.Review, s style) {
 		fmt.Fprintf(b, "  It calls itself “%s”.\n", plain(r.SaysName))
 	}
 	if r.Publisher != "" {
-		fmt.Fprintf(b, "  From %s, %s. Your answer holds for updates from there too.\n", plain(r.Publisher), s.green("verified"))
+		fmt.Fprintf(b, "  From %s, %s. Your answer holds for updates from there too.\n", plain(voucher(r.Publisher)), s.green("verified"))
 	} else {
 		fmt.Fprintf(b, "  %s vouches for it: your answer holds for exactly this file.\n", s.yellow("Nobody"))
 	}

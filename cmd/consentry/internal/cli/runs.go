@@ -122,6 +122,7 @@ func (c *cli) rmCommand() *cobra.Command {
 }
 
 func (c *cli) inspectCommand() *cobra.Command {
+	var offline bool
 	cmd := &cobra.Command{
 		Use: "inspect RUN|IMAGE", GroupID: groupApps,
 		Short:             "Show everything about a run or an image, as JSON",
@@ -137,7 +138,7 @@ func (c *cli) inspectCommand() *cobra.Command {
 				if !isNotFound(err) {
 					return err
 				}
-				image, imageErr := cl.Image(ctx, args[0])
+				image, imageErr := cl.Image(ctx, args[0], !offline)
 				if isNotFound(imageErr) {
 					return hinted("consentry ps -a lists runs, consentry images lists images", fmt.Errorf("no run and no image is called %q", args[0]))
 				}
@@ -149,6 +150,7 @@ func (c *cli) inspectCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().Bool("json", true, "print JSON; there is no other form")
+	cmd.Flags().BoolVar(&offline, "offline", false, "do not ask an image's registry for signatures, SBOMs and provenance")
 	return cmd
 }
 
