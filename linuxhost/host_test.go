@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 			os.Exit(code)
 		}
 	}
+	if code, handled := rootlessMain(); handled {
+		os.Exit(code)
+	}
 	os.Exit(m.Run())
 }
 

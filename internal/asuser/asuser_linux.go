@@ -1,0 +1,222 @@
+package asuser
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The user, and where its subordinate ids begin. No file of the machine knows
+// them.
+const (
+	UID      = 61234
+	FirstSub = 0x40000000
+	subCount = 65536
+)
+
+// Desktop says what the user of a test has.
+type Desktop struct {
+	NoSubIDs  bool
+	NoCgroups bool
+	NoTun     bool
+}
+
+// User is an ordinary user.
+type User struct {
+	Home    string
+	Dir     string // of files that lie over the machine's
+	t       testing.TB
+	d       Desktop
+	cgroups []string
+}
+
+// New makes a user, or skips where the tools to do so are missing.
+func New(t testing.TB, d Desktop) *User {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to become another user")
+	}
+	for _, tool := range []string{"unshare", "setpriv", "newuidmap", "newgidmap"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("needs the tool %s (apt-get install util-linux uidmap)", tool)
+		}
+	}
+	dir, err := os.MkdirTemp("", "user") // t.TempDir lies where only root may look
+	must(t, err)
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	u := &User{t: t, d: d, Dir: dir}
+	u.Home = filepath.Join(u.Dir, "home")
+	for _, dir := range []string{u.Home, filepath.Join(u.Home, "tmp"), filepath.Join(u.Home, "run")} {
+		must(t, os.Mkdir(dir, 0o700))
+		must(t, os.Chown(dir, UID, UID))
+	}
+	must(t, os.Chmod(u.Dir, 0o755))
+	u.overlay()
+	if !d.NoCgroups {
+		u.delegate()
+	}
+	return u
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// overlay writes the files that will lie over those of /etc.
+func (u *User) overlay() {
+	passwd, err := os.ReadFile("/etc/passwd")
+	must(u.t, err)
+	line := fmt.Sprintf("tester:x:%d:%d::%s:/bin/sh\n", UID, UID, u.Home)
+	sub := fmt.Sprintf("tester:%d:%d\n", FirstSub, subCount)
+	if u.d.NoSubIDs {
+		sub = ""
+	}
+	for name, text := range map[string]string{"passwd": line + string(passwd), "subuid": sub, "subgid": sub} {
+		must(u.t, os.WriteFile(filepath.Join(u.Dir, name), []byte(text), 0o644))
+	}
+}
+
+// limits: the v1 trees that apps are limited by.
+func limits(controller string) bool {
+	return slices.Contains([]string{"pids", "memory", "cpu", "freezer"}, controller)
+}
+
+var delegations atomic.Int64
+
+// delegate gives the user a cgroup in every tree, as systemd would.
+func (u *User) delegate() {
+	name := fmt.Sprintf("asuser-%d-%d", os.Getpid(), delegations.Add(1))
+	raw, err := os.ReadFile("/proc/self/mountinfo")
+	must(u.t, err)
+	seen := map[string]bool{}
+	for line := range strings.Lines(string(raw)) {
+		left, right, _ := strings.Cut(line, " - ")
+		fields, kind := strings.Fields(left), strings.Fields(right)
+		if len(fields) < 5 || len(kind) < 3 || !strings.HasPrefix(kind[0], "cgroup") || fields[3] != "/" || seen[right] {
+			continue
+		}
+		if kind[0] == "cgroup" && !slices.ContainsFunc(strings.Split(kind[2], ","), limits) {
+			continue // a cpuset, say, takes nobody before it is set up
+		}
+		seen[right] = true
+		dir := filepath.Join(fields[4], name)
+		if os.Mkdir(dir, 0o755) != nil {
+			continue
+		}
+		u.cgroups = append(u.cgroups, dir)
+		entries, err := os.ReadDir(dir)
+		must(u.t, err)
+		must(u.t, os.Chown(dir, UID, UID))
+		for _, e := range entries {
+			if n := e.Name(); n == "tasks" || n == "cgroup.procs" || n == "cgroup.threads" || n == "cgroup.subtree_control" {
+				must(u.t, os.Chown(filepath.Join(dir, n), UID, UID))
+			}
+		}
+	}
+	u.t.Cleanup(u.undelegate)
+}
+
+// undelegate removes the cgroups, with all that is left in them.
+func (u *User) undelegate() {
+	for _, dir := range u.cgroups {
+		var last error
+		for range 200 {
+			if last = removeTree(dir); last == nil {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		if last != nil {
+			u.t.Errorf("cgroup of the user: %v", last)
+		}
+	}
+}
+
+func removeTree(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			err = errors.Join(err, removeTree(filepath.Join(dir, e.Name())))
+		}
+	}
+	return errors.Join(err, os.Remove(dir))
+}
+
+// Command runs a program as the user. Files of the machine that the user needs
+// must be readable for all: see Give.
+func (u *User) Command(ctx context.Context, args ...string) *exec.Cmd {
+	script := `set -e
+mount --make-rprivate /
+for f in passwd subuid subgid; do if [ -e /etc/$f ]; then mount --bind "$0/$f" /etc/$f; fi; done
+if [ -n "$TUN" ]; then
+  mkdir -p "$0/dev"; mount -t tmpfs -o mode=0755 dev "$0/dev"
+  mknod "$0/dev/tun" c 10 200; chmod "$TUN" "$0/dev/tun"; mount --bind "$0/dev/tun" /dev/net/tun
+fi
+for c in $CGROUPS; do echo $$ >$c/cgroup.procs; done
+unset CGROUPS TUN
+exec setpriv --reuid=` + fmt.Sprint(UID) + ` --regid=` + fmt.Sprint(UID) + ` --clear-groups --inh-caps=-all -- "$@"`
+	cmd := exec.CommandContext(ctx, "unshare", append([]string{"-m", "sh", "-c", script, u.Dir}, args...)...)
+	tun := "0666"
+	if u.d.NoTun {
+		tun = "0600"
+	}
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + u.Home, "USER=tester", "TMPDIR=" + filepath.Join(u.Home, "tmp"),
+		"XDG_RUNTIME_DIR=" + filepath.Join(u.Home, "run"), "CGROUPS=" + strings.Join(u.cgroups, " "), "TUN=" + tun,
+	}
+	cmd.Dir = u.Home
+	cmd.WaitDelay = 10 * time.Second
+	return cmd
+}
+
+// Give copies a file of the machine to where the user can use it.
+func (u *User) Give(path string) string {
+	u.t.Helper()
+	text, err := os.ReadFile(path)
+	must(u.t, err)
+	to := filepath.Join(u.Dir, filepath.Base(path))
+	must(u.t, os.WriteFile(to, text, 0o755))
+	return to
+}
+
+// Self is this test program, for the user.
+func (u *User) Self() string {
+	u.t.Helper()
+	self, err := os.Executable()
+	must(u.t, err)
+	return u.Give(self)
+}
+
+// Processes lists those of the user, and of its subordinate ids, that are there.
+func Processes() []string {
+	entries, _ := os.ReadDir("/proc")
+	var found []string
+	for _, e := range entries {
+		var st unix.Stat_t
+		if e.Name()[0] < '0' || e.Name()[0] > '9' || unix.Stat(filepath.Join("/proc", e.Name()), &st) != nil {
+			continue
+		}
+		if st.Uid == UID || st.Uid >= FirstSub && st.Uid < FirstSub+subCount {
+			line, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
+			found = append(found, e.Name()+" "+strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+	return found
+}
