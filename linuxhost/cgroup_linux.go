@@ -29,7 +29,7 @@ var requiredControllers = wantedControllers[:2]
 // the v2 tree.
 type hierarchy struct {
 	mount       string
-	home        string // the cgroup that is ours to divide: "/", or what was delegated
+	home        string   // the cgroup that is ours to divide: "/", or what was delegated
 	controllers []string // those of wantedControllers it has
 	v2          bool
 }

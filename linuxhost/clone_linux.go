@@ -70,9 +70,11 @@ func cloneInit(g *cgroup, span idSpan, complaints io.Writer) (*initProcess, erro
 func initCommand(span idSpan, wireEnd *os.File, complaints io.Writer) *exec.Cmd {
 	ids := span.maps()
 	return &exec.Cmd{
-		Path:       selfExe,
-		Args:       []string{selfName, initName},
-		Env:        []string{"GOMAXPROCS=2", "GOTRACEBACK=single"},
+		Path: selfExe,
+		Args: []string{selfName, initName},
+		// The run time would keep a file of the host's cgroups open, to follow
+		// its CPU limit.
+		Env:        []string{"GOMAXPROCS=2", "GOTRACEBACK=single", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"},
 		Dir:        "/",
 		Stderr:     complaints,
 		ExtraFiles: []*os.File{wireEnd},

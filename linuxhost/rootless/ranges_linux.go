@@ -68,10 +68,10 @@ var (
 
 // plan is how the ids of the user are mapped.
 type plan struct {
-	uid, gid         int
-	uids, gids       span
-	newUID, newGID   string // the programs
-	whyOnlyOne       error
+	uid, gid       int
+	uids, gids     span
+	newUID, newGID string // the programs
+	whyOnlyOne     error
 }
 
 func makePlan() plan {
