@@ -65,7 +65,39 @@ func cgroupRemedy() string {
 // Survey says which eBPF walls this machine can raise, before any start.
 func (h *Host) Survey(ctx context.Context) []sandbox.Wall {
 	raised, err := h.fence.get(ctx, h.config)
-	return surveyed(raised, err)
+	return append([]sandbox.Wall{surveyedIDs(), surveyedLimits()}, surveyed(raised, err)...)
+}
+
+// surveyedIDs says which ids the apps of this agent have.
+func surveyedIDs() sandbox.Wall {
+	const first = idRange // of no app in particular
+	span, err := spanOf(first)
+	w := sandbox.Wall{Name: wallUser, Required: true, Stands: err == nil}
+	switch {
+	case err != nil:
+		w.Detail = err.Error()
+	case span.own:
+		w.Detail = "every app has ids of its own"
+	default:
+		w.Detail = span.String()
+	}
+	return w
+}
+
+// surveyedLimits says whether cgroups limit the apps of this agent.
+func surveyedLimits() sandbox.Wall {
+	w := sandbox.Wall{Name: wallCgroup, Required: true, Waiver: sandbox.WaiveCgroup}
+	trees, err := hierarchies()
+	if err != nil {
+		w.Detail = err.Error()
+		return w
+	}
+	missing := missingControllers(trees)
+	w.Stands, w.Detail = len(missing) == 0, "processes and memory"
+	if !w.Stands {
+		w.Detail = strings.Join(missing, ", ") + " missing: " + cgroupRemedy()
+	}
+	return w
 }
 
 func exists(path string) bool {

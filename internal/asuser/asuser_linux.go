@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -159,30 +160,46 @@ func removeTree(dir string) error {
 	return errors.Join(err, os.Remove(dir))
 }
 
-// Command runs a program as the user. Files of the machine that the user needs
-// must be readable for all: see Give.
-func (u *User) Command(ctx context.Context, args ...string) *exec.Cmd {
-	script := `set -e
+// script, run by root, lays the user's files over the machine's and becomes the
+// user. It is given a directory and the command.
+const script = `set -e
 mount --make-rprivate /
 for f in passwd subuid subgid; do if [ -e /etc/$f ]; then mount --bind "$0/$f" /etc/$f; fi; done
-if [ -n "$TUN" ]; then
-  mkdir -p "$0/dev"; mount -t tmpfs -o mode=0755 dev "$0/dev"
-  mknod "$0/dev/tun" c 10 200; chmod "$TUN" "$0/dev/tun"; mount --bind "$0/dev/tun" /dev/net/tun
-fi
-for c in $CGROUPS; do echo $$ >$c/cgroup.procs; done
-unset CGROUPS TUN
-exec setpriv --reuid=` + fmt.Sprint(UID) + ` --regid=` + fmt.Sprint(UID) + ` --clear-groups --inh-caps=-all -- "$@"`
-	cmd := exec.CommandContext(ctx, "unshare", append([]string{"-m", "sh", "-c", script, u.Dir}, args...)...)
+mkdir -p "$0/dev"; mount -t tmpfs -o mode=0755 dev "$0/dev"
+mknod "$0/dev/tun" c 10 200; chmod $1 "$0/dev/tun"; mount --bind "$0/dev/tun" /dev/net/tun
+for c in $2; do echo $$ >$c/cgroup.procs; done
+u=$3; shift 3
+exec setpriv --reuid=$u --regid=$u --clear-groups --inh-caps=-all -- "$@"`
+
+// Daemon is the command line, for root, that runs a program as the user, in the
+// user's cgroups.
+func (u *User) Daemon(args ...string) []string { return u.line(strings.Join(u.cgroups, " "), args) }
+
+// Line is the same for a program that stays outside of these cgroups.
+func (u *User) Line(args ...string) []string { return u.line("", args) }
+
+func (u *User) line(cgroups string, args []string) []string {
 	tun := "0666"
 	if u.d.NoTun {
 		tun = "0600"
 	}
-	cmd.Env = []string{
+	return append([]string{"unshare", "-m", "sh", "-c", script, u.Dir, tun, cgroups, strconv.Itoa(UID)}, args...)
+}
+
+// Env is the environment that the user has.
+func (u *User) Env() []string {
+	return []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + u.Home, "USER=tester", "TMPDIR=" + filepath.Join(u.Home, "tmp"),
-		"XDG_RUNTIME_DIR=" + filepath.Join(u.Home, "run"), "CGROUPS=" + strings.Join(u.cgroups, " "), "TUN=" + tun,
+		"XDG_RUNTIME_DIR=" + filepath.Join(u.Home, "run"),
 	}
-	cmd.Dir = u.Home
-	cmd.WaitDelay = 10 * time.Second
+}
+
+// Command runs a program as the user, in the user's cgroups. The files it needs
+// must be readable for all: see Give.
+func (u *User) Command(ctx context.Context, args ...string) *exec.Cmd {
+	line := u.Daemon(args...)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+	cmd.Env, cmd.Dir, cmd.WaitDelay = u.Env(), u.Home, 10*time.Second
 	return cmd
 }
 
