@@ -191,7 +191,7 @@ func worldOf(t *testing.T, user *asuser.User) *world {
 	w.env = append(os.Environ(), "CONSENTRY_HOME="+home, "DOCKER_CONFIG="+home)
 	if user != nil {
 		must(t, os.Chown(home, asuser.UID, asuser.UID))
-		must(t, os.Chmod(filepath.Dir(built.program), 0o755))
+		w.run(exec.Command("chmod", "-R", "a+rX", filepath.Dir(built.program)))
 	}
 	t.Cleanup(w.remove)
 	must(t, os.WriteFile(w.resolvConf(), []byte("nameserver "+worldAddr+"\n"), 0o644))
@@ -211,7 +211,9 @@ func worldOf(t *testing.T, user *asuser.User) *world {
 	w.resolver = w.daemon(w.rest, nil, "dnsmasq", "--keep-in-foreground", "--addn-hosts="+w.hosts(), "--local-ttl=0", "--no-resolv", "--no-hosts", "--bind-interfaces",
 		"--listen-address="+worldAddr, "--user=root", "--pid-file=", "--address=/"+webName+"/"+worldAddr, "--address=/"+otherName+"/"+worldAddr, "--address=/"+registryName+"/"+worldAddr)
 	w.startAgent()
-	w.watchPosture()
+	if user == nil { // an agent in a user namespace takes root for a stranger
+		w.watchPosture()
+	}
 	return w
 }
 
