@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -33,10 +34,11 @@ func delegated(all []hierarchy) ([]hierarchy, error) {
 	var ours []hierarchy
 	for _, h := range all {
 		h.home = in.of(h)
-		if filepath.Base(h.home) == agentLeaf {
+		settled := filepath.Base(h.home) == agentLeaf
+		if settled {
 			h.home = filepath.Dir(h.home)
 		}
-		if in.of(h) == "" || !h.divisible() {
+		if in.of(h) == "" || !h.divisible() || h.v2 && !settled && h.inhabited() {
 			continue
 		}
 		if h.v2 {
@@ -53,6 +55,18 @@ func delegated(all []hierarchy) ([]hierarchy, error) {
 // tree whose controllers do not reach us limits nothing, but still freezes.
 func (h hierarchy) divisible() bool {
 	return unix.Access(h.at(""), unix.W_OK) == nil && unix.Access(filepath.Join(h.at(""), "cgroup.procs"), unix.W_OK) == nil
+}
+
+// inhabited: programs that are not ours live in home too, a terminal's say; it
+// cannot pass controllers on then.
+func (h hierarchy) inhabited() bool {
+	return slices.ContainsFunc(processesIn(h.at("")), func(pid int) bool { return pid != os.Getpid() })
+}
+
+// Delegated says whether this process may limit apps by cgroups.
+func Delegated() bool {
+	trees, err := hierarchies()
+	return err == nil && len(missingControllers(trees)) == 0
 }
 
 // Settle moves this process into a cgroup of its own below the delegated one,

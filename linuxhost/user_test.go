@@ -56,7 +56,7 @@ func TestAUserHasPostureAndShares(t *testing.T) {
 	p := postureOf(b, b.spec(sh("echo up; exec sleep 60")...))
 	must(t, p.Missing())
 	ids := wall(t, p.Walls, "user namespace").Detail
-	if !strings.Contains(ids, fmt.Sprint(asuser.UID)) || !strings.Contains(ids, fmt.Sprint(asuser.FirstSub)) {
+	if uid, sub := asuser.Self(t); !strings.Contains(ids, fmt.Sprint(uid)) || !strings.Contains(ids, fmt.Sprint(sub)) {
 		t.Errorf("the ids are said to be %q", ids)
 	}
 	if lsm := wall(t, p.Walls, "eBPF LSM"); lsm.Stands || !lsm.Waived || !strings.Contains(lsm.Detail, "user") {

@@ -49,6 +49,14 @@ func asUser(ctx context.Context, log *slog.Logger) (handled bool, err error) {
 	if !rootless.Needed() {
 		return false, nil
 	}
+	if !linuxhost.Delegated() {
+		if err := rootless.Scope(ctx); err != nil { // does not return where it succeeds
+			log.Warn("no cgroup was delegated, apps have no limits by cgroups", "reason", err)
+		}
+	}
+	if err := linuxhost.Settle(); err != nil {
+		return true, err
+	}
 	return true, rootless.Run(ctx, log)
 }
 

@@ -18,11 +18,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The user, and where its subordinate ids begin. No file of the machine knows
-// them.
+// Where the ids of users begin, and those that are subordinate to them. Tests of
+// other packages run meanwhile, as users of their own.
 const (
-	UID      = 61234
-	FirstSub = 0x40000000
+	firstUID = 61000
+	uids     = 2000
+	firstSub = 0x40000000
 	subCount = 65536
 )
 
@@ -35,6 +36,8 @@ type Desktop struct {
 
 // User is an ordinary user.
 type User struct {
+	UID     int
+	Sub     int // the first of its subordinate ids
 	Home    string
 	Dir     string // of files that lie over the machine's
 	t       testing.TB
@@ -56,11 +59,12 @@ func New(t testing.TB, d Desktop) *User {
 	dir, err := os.MkdirTemp("", "user") // t.TempDir lies where only root may look
 	must(t, err)
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	u := &User{t: t, d: d, Dir: dir}
+	slot := (os.Getpid()*7 + int(users.Add(1))) % uids
+	u := &User{t: t, d: d, Dir: dir, UID: firstUID + slot, Sub: firstSub + slot*subCount}
 	u.Home = filepath.Join(u.Dir, "home")
 	for _, dir := range []string{u.Home, filepath.Join(u.Home, "tmp"), filepath.Join(u.Home, "run")} {
 		must(t, os.Mkdir(dir, 0o700))
-		must(t, os.Chown(dir, UID, UID))
+		must(t, os.Chown(dir, u.UID, u.UID))
 	}
 	must(t, os.Chmod(u.Dir, 0o755))
 	u.overlay()
@@ -81,8 +85,8 @@ func must(t testing.TB, err error) {
 func (u *User) overlay() {
 	passwd, err := os.ReadFile("/etc/passwd")
 	must(u.t, err)
-	line := fmt.Sprintf("tester:x:%d:%d::%s:/bin/sh\n", UID, UID, u.Home)
-	sub := fmt.Sprintf("tester:%d:%d\n", FirstSub, subCount)
+	line := fmt.Sprintf("tester:x:%d:%d::%s:/bin/sh\n", u.UID, u.UID, u.Home)
+	sub := fmt.Sprintf("tester:%d:%d\n", u.Sub, subCount)
 	if u.d.NoSubIDs {
 		sub = ""
 	}
@@ -96,11 +100,11 @@ func limits(controller string) bool {
 	return slices.Contains([]string{"pids", "memory", "cpu", "freezer"}, controller)
 }
 
-var delegations atomic.Int64
+var users atomic.Int64
 
 // delegate gives the user a cgroup in every tree, as systemd would.
 func (u *User) delegate() {
-	name := fmt.Sprintf("asuser-%d-%d", os.Getpid(), delegations.Add(1))
+	name := fmt.Sprintf("asuser-%d-%d", os.Getpid(), u.UID)
 	raw, err := os.ReadFile("/proc/self/mountinfo")
 	must(u.t, err)
 	seen := map[string]bool{}
@@ -121,10 +125,10 @@ func (u *User) delegate() {
 		u.cgroups = append(u.cgroups, dir)
 		entries, err := os.ReadDir(dir)
 		must(u.t, err)
-		must(u.t, os.Chown(dir, UID, UID))
+		must(u.t, os.Chown(dir, u.UID, u.UID))
 		for _, e := range entries {
 			if n := e.Name(); n == "tasks" || n == "cgroup.procs" || n == "cgroup.threads" || n == "cgroup.subtree_control" {
-				must(u.t, os.Chown(filepath.Join(dir, n), UID, UID))
+				must(u.t, os.Chown(filepath.Join(dir, n), u.UID, u.UID))
 			}
 		}
 	}
@@ -183,15 +187,27 @@ func (u *User) line(cgroups string, args []string) []string {
 	if u.d.NoTun {
 		tun = "0600"
 	}
-	return append([]string{"unshare", "-m", "sh", "-c", script, u.Dir, tun, cgroups, strconv.Itoa(UID)}, args...)
+	return append([]string{"unshare", "-m", "sh", "-c", script, u.Dir, tun, cgroups, strconv.Itoa(u.UID)}, args...)
 }
 
 // Env is the environment that the user has.
 func (u *User) Env() []string {
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + u.Home, "USER=tester", "TMPDIR=" + filepath.Join(u.Home, "tmp"),
-		"XDG_RUNTIME_DIR=" + filepath.Join(u.Home, "run"),
+		"XDG_RUNTIME_DIR=" + filepath.Join(u.Home, "run"), fmt.Sprintf("%s=%d %d", selfEnv, u.UID, u.Sub),
 	}
+}
+
+// selfEnv tells a program of the user who that is, outside.
+const selfEnv = "ASUSER"
+
+// Self is that, in such a program.
+func Self(t testing.TB) (uid, sub int) {
+	t.Helper()
+	if _, err := fmt.Sscan(os.Getenv(selfEnv), &uid, &sub); err != nil {
+		t.Fatal(err)
+	}
+	return uid, sub
 }
 
 // Command runs a program as the user, in the user's cgroups. The files it needs
@@ -213,8 +229,8 @@ func (u *User) Give(path string) string {
 	return to
 }
 
-// Self is this test program, for the user.
-func (u *User) Self() string {
+// Program is this test program, for the user.
+func (u *User) Program() string {
 	u.t.Helper()
 	self, err := os.Executable()
 	must(u.t, err)
@@ -222,7 +238,7 @@ func (u *User) Self() string {
 }
 
 // Processes lists those of the user, and of its subordinate ids, that are there.
-func Processes() []string {
+func (u *User) Processes() []string {
 	entries, _ := os.ReadDir("/proc")
 	var found []string
 	for _, e := range entries {
@@ -230,7 +246,7 @@ func Processes() []string {
 		if e.Name()[0] < '0' || e.Name()[0] > '9' || unix.Stat(filepath.Join("/proc", e.Name()), &st) != nil {
 			continue
 		}
-		if st.Uid == UID || st.Uid >= FirstSub && st.Uid < FirstSub+subCount {
+		if int(st.Uid) == u.UID || int(st.Uid) >= u.Sub && int(st.Uid) < u.Sub+subCount {
 			line, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
 			found = append(found, e.Name()+" "+strings.ReplaceAll(string(line), "\x00", " "))
 		}

@@ -51,7 +51,7 @@ func TestAnOrdinaryUser(t *testing.T) {
 	t.Run("a share and a volume", func(t *testing.T) { w.usersFiles() })
 	t.Run("doctor", func(t *testing.T) {
 		r := w.result("doctor")
-		for _, want := range []string{"user namespace", fmt.Sprint(asuser.UID), "eBPF LSM"} {
+		for _, want := range []string{"user namespace", fmt.Sprint(user.UID), "eBPF LSM"} {
 			if r.code != 0 || !strings.Contains(r.out, want) {
 				t.Errorf("doctor does not say %q: exit %d %s%s", want, r.code, r.out, r.err)
 			}
@@ -66,15 +66,15 @@ func (w *world) usersFiles() {
 	share := filepath.Join(w.user.Home, "papers")
 	must(t, os.Mkdir(share, 0o700))
 	must(t, os.WriteFile(filepath.Join(share, "letter"), []byte("dear"), 0o600))
-	must(t, os.Chown(share, asuser.UID, asuser.UID))
-	must(t, os.Chown(filepath.Join(share, "letter"), asuser.UID, asuser.UID))
+	must(t, os.Chown(share, w.user.UID, w.user.UID))
+	must(t, os.Chown(filepath.Join(share, "letter"), w.user.UID, w.user.UID))
 	r := w.result("run", "--rm", "--quiet", "--share", share+":rw", "-v", "store:/store", built.image,
 		"sh", "-c", "cat /share/papers/letter; echo reply >/share/papers/answer; echo kept >/store/f; chown 33:33 /store/f")
 	if r.code != 0 || r.out != "dear" {
 		t.Fatalf("exit %d: %q %s", r.code, r.out, r.err)
 	}
 	var st syscall.Stat_t
-	if err := syscall.Stat(filepath.Join(share, "answer"), &st); err != nil || st.Uid != asuser.UID {
+	if err := syscall.Stat(filepath.Join(share, "answer"), &st); err != nil || int(st.Uid) != w.user.UID {
 		t.Errorf("the answer belongs to %d: %v", st.Uid, err)
 	}
 	r = w.result("run", "--rm", "--quiet", "-v", "store:/store", built.image, "sh", "-c", "cat /store/f; stat -c %u /store/f")
@@ -97,7 +97,7 @@ func TestAnOrdinaryUsersAgentDies(t *testing.T) {
 		pid := map[string]int{"outer": w.agent.Process.Pid, "inner": v.Agent.PID}[victim]
 		must(t, syscall.Kill(pid, syscall.SIGKILL))
 		w.agent.Wait()
-		w.until("nothing of the user runs", func() bool { return len(asuser.Processes()) == 0 })
+		w.until("nothing of the user runs", func() bool { return len(w.user.Processes()) == 0 })
 		w.startAgent()
 		if d := w.inspect(victim); d.State != api.Exited {
 			t.Errorf("%s is %s", victim, d.State)
@@ -122,5 +122,5 @@ func (w *world) usersHome() {
 	if home := filepath.Join(w.user.Home, ".local/share/consentry"); !strings.Contains(string(out), home) {
 		w.t.Errorf("doctor says nothing of %s: %s", home, out)
 	}
-	w.t.Cleanup(func() { w.run(w.in(w.machine, w.user.Line("pkill", "-U", fmt.Sprint(asuser.UID), "consentry")...)) })
+	w.t.Cleanup(func() { w.run(w.in(w.machine, w.user.Line("pkill", "-U", fmt.Sprint(w.user.UID), "consentry")...)) })
 }

@@ -190,7 +190,7 @@ func worldOf(t *testing.T, user *asuser.User) *world {
 	w := &world{t: t, machine: id + "m", rest: id + "w", user: user, home: home, hits: filepath.Join(home, "hits")}
 	w.env = append(os.Environ(), "CONSENTRY_HOME="+home, "DOCKER_CONFIG="+home)
 	if user != nil {
-		must(t, os.Chown(home, asuser.UID, asuser.UID))
+		must(t, os.Chown(home, user.UID, user.UID))
 		w.run(exec.Command("chmod", "-R", "a+rX", filepath.Dir(built.program)))
 	}
 	t.Cleanup(w.remove)
