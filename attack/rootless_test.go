@@ -28,7 +28,7 @@ func asUser() (code int, handled bool) {
 		return 0, false
 	}
 	err := linuxhost.Settle()
-	if rootless.Needed() {
+	if err == nil && rootless.Needed() {
 		err, handled = rootless.Run(context.Background(), slog.Default()), true
 	}
 	if err != nil {

@@ -171,6 +171,7 @@ mount --make-rprivate /
 for f in passwd subuid subgid; do if [ -e /etc/$f ]; then mount --bind "$0/$f" /etc/$f; fi; done
 mkdir -p "$0/dev"; mount -t tmpfs -o mode=0755 dev "$0/dev"
 mknod "$0/dev/tun" c 10 200; chmod $1 "$0/dev/tun"; mount --bind "$0/dev/tun" /dev/net/tun
+if [ -e /dev/fuse ]; then mknod -m 0666 "$0/dev/fuse" c 10 229; mount --bind "$0/dev/fuse" /dev/fuse; fi
 for c in $2; do echo $$ >$c/cgroup.procs; done
 u=$3; shift 3
 exec setpriv --reuid=$u --regid=$u --clear-groups --inh-caps=-all -- "$@"`
