@@ -50,7 +50,7 @@ func appRoot() int {
 // what root alone can do or set up.
 func TestRootless(t *testing.T) {
 	asuser.Rerun(t, rootlessEnv, asuser.Desktop{}, "^Test", "^(TestShare|TestWithLSM|TestTraceShows.*|TestWithoutCgroups.*|TestPostureIsWhat.*|TestConfinedWorker|"+
-		"TestAsPodmanDoes|TestServersOfDebianStart|TestRootless.*|TestAUser.*|TestFolder(Comes|ThatIsWritten|TakenBack).*|TestPartsOfAFolder)$")
+		"TestAsPodmanDoes|TestServersOfDebianStart|TestRootless.*|TestAUser.*|TestFolder(ThatIsWritten|TakenBack).*|TestPartsOfAFolder)$")
 }
 
 // TestRootlessPoor: the user of a desktop that gives little.
