@@ -32,6 +32,7 @@ type Desktop struct {
 	NoSubIDs  bool
 	NoCgroups bool
 	NoTun     bool
+	Scope     bool // programs are outside of the cgroups until they ask systemd-run
 }
 
 // User is an ordinary user.
@@ -70,6 +71,9 @@ func New(t testing.TB, d Desktop) *User {
 	u.overlay()
 	if !d.NoCgroups {
 		u.delegate()
+	}
+	if d.Scope {
+		u.systemd()
 	}
 	return u
 }
@@ -176,9 +180,28 @@ for c in $2; do echo $$ >$c/cgroup.procs; done
 u=$3; shift 3
 exec setpriv --reuid=$u --regid=$u --clear-groups --inh-caps=-all -- "$@"`
 
+// systemd makes what the agent sees of a user's systemd: a program that goes into
+// a delegated cgroup and becomes another one. The v2 tree, which would want a
+// common owner above, is left out.
+func (u *User) systemd() {
+	tool := fmt.Sprintf(`#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+shift
+for c in %s; do echo $$ >$c/cgroup.procs; done 2>/dev/null
+exec "$@"
+`, strings.Join(u.cgroups, " "))
+	must(u.t, os.Mkdir(filepath.Join(u.Dir, "bin"), 0o755))
+	must(u.t, os.WriteFile(filepath.Join(u.Dir, "bin", "systemd-run"), []byte(tool), 0o755))
+}
+
 // Daemon is the command line, for root, that runs a program as the user, in the
 // user's cgroups.
-func (u *User) Daemon(args ...string) []string { return u.line(strings.Join(u.cgroups, " "), args) }
+func (u *User) Daemon(args ...string) []string {
+	if u.d.Scope {
+		return u.Line(args...)
+	}
+	return u.line(strings.Join(u.cgroups, " "), args)
+}
 
 // Line is the same for a program that stays outside of these cgroups.
 func (u *User) Line(args ...string) []string { return u.line("", args) }
@@ -194,7 +217,7 @@ func (u *User) line(cgroups string, args []string) []string {
 // Env is the environment that the user has.
 func (u *User) Env() []string {
 	return []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + u.Home, "USER=tester", "TMPDIR=" + filepath.Join(u.Home, "tmp"),
+		"PATH=" + filepath.Join(u.Dir, "bin") + ":" + os.Getenv("PATH"), "HOME=" + u.Home, "USER=tester", "TMPDIR=" + filepath.Join(u.Home, "tmp"),
 		"XDG_RUNTIME_DIR=" + filepath.Join(u.Home, "run"), fmt.Sprintf("%s=%d %d", selfEnv, u.UID, u.Sub),
 	}
 }

@@ -86,9 +86,10 @@ func (w *world) usersFiles() {
 // TestAnOrdinaryUsersAgentDies: whichever of its two processes is killed,
 // nothing is left, and the next agent finds its way.
 func TestAnOrdinaryUsersAgentDies(t *testing.T) {
-	w := worldOf(t, asuser.New(t, asuser.Desktop{}))
+	w := worldOf(t, asuser.New(t, asuser.Desktop{Scope: true}))
 	for _, victim := range []string{"outer", "inner"} {
 		w.detach(victim, nil, "sleep", "600")
+		w.posture(victim) // with limits by cgroups
 		var v struct{ Agent api.Version }
 		must(t, json.Unmarshal([]byte(w.result("version", "--json").out), &v))
 		if v.Agent.PID == w.agent.Process.Pid || v.Agent.PID == 0 {
