@@ -262,7 +262,7 @@ func (l *live) offerFolders(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("folders: %w", err)
 	}
-	return l.worker.Placeholders(ctx, asksNames(l.rec.Spec.Asks), l.rec.Spec.Image.IDBase+l.rec.Spec.Process.User.UID, files)
+	return l.worker.Placeholders(ctx, asksNames(l.rec.Spec.Asks), ownerOf(l.rec.Spec), files)
 }
 
 func asksNames(asks []sandbox.Ask) []string {

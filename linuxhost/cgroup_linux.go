@@ -29,12 +29,22 @@ var requiredControllers = wantedControllers[:2]
 // the v2 tree.
 type hierarchy struct {
 	mount       string
+	home        string   // the cgroup that is ours to divide: "/", or what was delegated
 	controllers []string // those of wantedControllers it has
 	v2          bool
 }
 
-// hierarchies reads which trees this machine has mounted.
+// hierarchies are the trees in which this agent may make cgroups.
 func hierarchies() ([]hierarchy, error) {
+	all, err := mounted()
+	if err != nil || !delegatedOnly() {
+		return all, err
+	}
+	return delegated(all)
+}
+
+// mounted reads which trees this machine has mounted.
+func mounted() ([]hierarchy, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("cgroups: %w", err)
@@ -60,16 +70,13 @@ func parseHierarchy(line string) (hierarchy, bool) {
 	if !found || len(fields) < 5 || len(kind) < 3 || fields[3] != "/" {
 		return hierarchy{}, false // a part of a tree that was bound elsewhere has another root
 	}
-	h := hierarchy{mount: fields[4]}
+	h := hierarchy{mount: fields[4], home: "/"}
 	switch kind[0] {
 	case "cgroup2":
 		h.v2 = true
-		has, err := os.ReadFile(filepath.Join(h.mount, "cgroup.controllers"))
-		if err != nil {
-			return hierarchy{}, false
-		}
-		h.controllers = onlyWanted(strings.Fields(string(has)))
-		return h, true
+		has, err := h.reaching()
+		h.controllers = has
+		return h, err == nil
 	case "cgroup":
 		h.controllers = onlyWanted(strings.Split(kind[2], ","))
 		return h, len(h.controllers) > 0
@@ -77,9 +84,18 @@ func parseHierarchy(line string) (hierarchy, bool) {
 	return hierarchy{}, false
 }
 
+// reaching are the controllers that reach home in a v2 tree.
+func (h hierarchy) reaching() ([]string, error) {
+	raw, err := os.ReadFile(filepath.Join(h.at(""), "cgroup.controllers"))
+	return onlyWanted(strings.Fields(string(raw))), err
+}
+
 func onlyWanted(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(wantedControllers), func(c string) bool { return !slices.Contains(names, c) })
 }
+
+// at is where a cgroup of ours lies; path is below home.
+func (h hierarchy) at(path string) string { return filepath.Join(h.mount, h.home, path) }
 
 // missingControllers returns the required controllers no hierarchy has.
 func missingControllers(all []hierarchy) []string {
@@ -134,7 +150,7 @@ func (g *cgroup) make(limits sandbox.Limits) error {
 // mkdir makes every level; in v2 a level has a controller only if the one
 // above passes it on.
 func (h hierarchy) mkdir(path string) error {
-	at := h.mount
+	at := h.at("")
 	for _, name := range strings.Split(path, "/") {
 		if h.v2 {
 			for _, c := range h.controllers {
@@ -165,7 +181,7 @@ func writeFile(path, value string) error {
 func (g *cgroup) dir(c string) (string, bool, bool) {
 	for _, h := range g.trees {
 		if slices.Contains(h.controllers, c) {
-			return filepath.Join(h.mount, g.path), h.v2, true
+			return h.at(g.path), h.v2, true
 		}
 	}
 	return "", false, false
@@ -189,7 +205,7 @@ func (g *cgroup) enter() (leave func() error, err error) {
 		return errs
 	}
 	for _, h := range g.v1() {
-		if err := writeFile(filepath.Join(h.mount, g.path, "tasks"), "0"); err != nil {
+		if err := writeFile(filepath.Join(h.at(g.path), "tasks"), "0"); err != nil {
 			return nil, errors.Join(fmt.Errorf("enter cgroup: %w", err), leave())
 		}
 	}
@@ -204,7 +220,7 @@ func (g *cgroup) v1() []hierarchy {
 func (g *cgroup) v2() (*os.File, error) {
 	for _, h := range g.trees {
 		if h.v2 {
-			return os.Open(filepath.Join(h.mount, g.path))
+			return os.Open(h.at(g.path))
 		}
 	}
 	return nil, nil
@@ -242,7 +258,7 @@ func (m membership) of(h hierarchy) string {
 func (g *cgroup) processes() []int {
 	var pids []int
 	for _, h := range g.trees {
-		pids = append(pids, processesIn(filepath.Join(h.mount, g.path))...)
+		pids = append(pids, processesIn(h.at(g.path))...)
 	}
 	slices.Sort(pids)
 	return slices.Compact(pids)
@@ -277,7 +293,7 @@ func (g *cgroup) remove() error {
 		}
 		last = nil
 		for _, h := range g.trees {
-			err := os.Remove(filepath.Join(h.mount, g.path))
+			err := os.Remove(h.at(g.path))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				last = fmt.Errorf("remove cgroup: %w", err)
 			}

@@ -39,6 +39,7 @@ type child struct {
 type children struct {
 	sigchld chan os.Signal
 	births  chan func() // runs on the one thread that starts processes
+	oneID   bool        // set before the first is started
 
 	mu       sync.Mutex // held from fork to registration, so that no end is missed
 	last     int
@@ -176,7 +177,7 @@ func (c *children) launch(p sandbox.Process, stdio []*os.File) (runReply, error)
 		Dir: dirOf(p),
 		Env: p.Env,
 		Sys: &syscall.SysProcAttr{
-			Credential: &syscall.Credential{Uid: p.User.UID, Gid: p.User.GID, Groups: p.User.Groups},
+			Credential: &syscall.Credential{Uid: p.User.UID, Gid: p.User.GID, Groups: p.User.Groups, NoSetGroups: c.oneID},
 			Setsid:     true,
 			Setctty:    p.Terminal,
 		},

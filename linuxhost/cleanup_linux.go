@@ -42,7 +42,7 @@ func Cleanup(ctx context.Context, stateDir string, log *slog.Logger) error {
 	}
 	for _, h := range trees {
 		//nolint:errcheck // it may hold runs that could not be removed, or not exist
-		os.Remove(filepath.Join(h.mount, above))
+		os.Remove(h.at(above))
 	}
 	return errs
 }
@@ -51,7 +51,7 @@ func Cleanup(ctx context.Context, stateDir string, log *slog.Logger) error {
 func leftOver(trees []hierarchy, above string) ([]string, error) {
 	var runs []string
 	for _, h := range trees {
-		entries, err := os.ReadDir(filepath.Join(h.mount, above))
+		entries, err := os.ReadDir(h.at(above))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("cleanup: %w", err)
 		}

@@ -35,13 +35,13 @@ type initProcess struct {
 
 // cloneInit starts init inside g and new namespaces. It must run on a thread
 // that never ends: init gets SIGKILL when the thread does.
-func cloneInit(g *cgroup, idBase uint32, complaints io.Writer) (*initProcess, error) {
+func cloneInit(g *cgroup, span idSpan, complaints io.Writer) (*initProcess, error) {
 	conn, theirs, err := fdwire.Pair()
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
-	cmd := initCommand(int(idBase), theirs, complaints)
+	cmd := initCommand(span, theirs, complaints)
 	unified, err := g.v2()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cgroup: %w", err), conn.Close())
@@ -67,12 +67,14 @@ func cloneInit(g *cgroup, idBase uint32, complaints io.Writer) (*initProcess, er
 	return watchInit(cmd, conn), nil
 }
 
-func initCommand(idBase int, wireEnd *os.File, complaints io.Writer) *exec.Cmd {
-	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: idBase, Size: idRange}}
+func initCommand(span idSpan, wireEnd *os.File, complaints io.Writer) *exec.Cmd {
+	ids := span.maps()
 	return &exec.Cmd{
-		Path:       selfExe,
-		Args:       []string{selfName, initName},
-		Env:        []string{"GOMAXPROCS=2", "GOTRACEBACK=single"},
+		Path: selfExe,
+		Args: []string{selfName, initName},
+		// The run time would keep a file of the host's cgroups open, to follow
+		// its CPU limit.
+		Env:        []string{"GOMAXPROCS=2", "GOTRACEBACK=single", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"},
 		Dir:        "/",
 		Stderr:     complaints,
 		ExtraFiles: []*os.File{wireEnd},
@@ -80,8 +82,8 @@ func initCommand(idBase int, wireEnd *os.File, complaints io.Writer) *exec.Cmd {
 			Cloneflags:                 namespaces,
 			UidMappings:                ids,
 			GidMappings:                ids,
-			GidMappingsEnableSetgroups: true,
-			Credential:                 &syscall.Credential{Uid: 0, Gid: 0},
+			GidMappingsEnableSetgroups: !span.alone(),
+			Credential:                 &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: span.alone()},
 			Setsid:                     true,
 			Pdeathsig:                  unix.SIGKILL,
 		},

@@ -18,8 +18,9 @@
 // have no capability at all.
 //
 // What it does not promise yet: verdicts by eBPF where the kernel loads no LSM
-// programs (Posture says so; cgroup programs judge there, see package bpf), shares
-// that appear while the app runs, and running without root. Sockets and FIFOs
+// programs (Posture says so; cgroup programs judge there, see package bpf), and shares
+// that appear while the app runs. In a user namespace (see rootless) apps share
+// the ids of the user instead of having their own. Sockets and FIFOs
 // that lie in a share when the app starts are covered, and nodev keeps devices
 // away; one that a program of the host makes later is seen, and then only the
 // rights on it stop a connect. Sources that are known to hold such sockets, and

@@ -15,7 +15,7 @@ func StateCgroups(stateDir string) []string {
 	}
 	var dirs []string
 	for _, h := range trees {
-		dirs = append(dirs, filepath.Join(h.mount, stateCgroup(stateDir)))
+		dirs = append(dirs, h.at(stateCgroup(stateDir)))
 	}
 	return dirs
 }

@@ -29,6 +29,9 @@ type fence struct {
 	err    error // why not even the cgroup programs stand
 }
 
+// errNoPrograms: a user loads none.
+var errNoPrograms = fmt.Errorf("%w: eBPF programs: the agent runs as a user, and only root loads them", sandbox.ErrNotSupported)
+
 // get raises the fence, once.
 func (f *fence) get(ctx context.Context, config Config) (*bpf.Fence, error) {
 	f.mu.Lock()
@@ -41,6 +44,9 @@ func (f *fence) get(ctx context.Context, config Config) (*bpf.Fence, error) {
 }
 
 func raiseFence(ctx context.Context, config Config) (*bpf.Fence, error) {
+	if delegatedOnly() {
+		return nil, errNoPrograms
+	}
 	tree, err := unifiedTree()
 	if err != nil {
 		return nil, err
@@ -49,7 +55,7 @@ func raiseFence(ctx context.Context, config Config) (*bpf.Fence, error) {
 	if err := tree.mkdir(above); err != nil {
 		return nil, fmt.Errorf("cgroup of the eBPF programs: %w", err)
 	}
-	return bpf.Raise(ctx, bpf.Config{Cgroup: filepath.Join(tree.mount, above), Name: filepath.Base(above), Self: config.Self})
+	return bpf.Raise(ctx, bpf.Config{Cgroup: tree.at(above), Name: filepath.Base(above), Self: config.Self})
 }
 
 // lower takes the programs away; nothing of the host runs any more.
@@ -61,6 +67,9 @@ func (f *fence) lower(stateDir string) error {
 }
 
 func lowerFence(stateDir string) error {
+	if delegatedOnly() {
+		return nil // a user has raised none
+	}
 	return bpf.Lower(bpf.PinsOf(filepath.Base(stateCgroup(stateDir))))
 }
 
@@ -93,7 +102,7 @@ func openVerdicts(pins string, g *cgroup) (*verdicts, error) {
 	dir := ""
 	for _, h := range g.trees {
 		if h.v2 {
-			dir = filepath.Join(h.mount, g.path)
+			dir = h.at(g.path)
 		}
 	}
 	id, err := bpf.CgroupID(dir)

@@ -43,8 +43,8 @@ func TestLayersAreSeenWithTheirOwnersAndNeverWritten(t *testing.T) {
 			t.Errorf("layer file %s is now %q, %v", path, text, err)
 		}
 	}
-	if uid, _ := ownerOf(t, filepath.Join(dir, "upper/data/b")); uid != idBase {
-		t.Errorf("what the app wrote belongs to %d on the host, want %d", uid, idBase)
+	if uid, _ := ownerOf(t, filepath.Join(dir, "upper/data/b")); uid != appRoot() {
+		t.Errorf("what the app wrote belongs to %d on the host, want %d", uid, appRoot())
 	}
 }
 

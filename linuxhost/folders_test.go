@@ -73,7 +73,7 @@ func (a *asking) serve() {
 	}
 	served := make(chan error, 1)
 	go func() {
-		served <- placeholder.Serve(context.Background(), files[0], placeholder.Owner{UID: idBase}, a.touched)
+		served <- placeholder.Serve(context.Background(), files[0], placeholder.Owner{UID: uint32(appRoot())}, a.touched)
 	}()
 	a.t.Cleanup(func() {
 		a.app.Stop(context.Background())

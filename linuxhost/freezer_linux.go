@@ -29,7 +29,7 @@ func (g *cgroup) freezer() (freezer, error) {
 		return freezer{file, "FROZEN", "THAWED", file, "FROZEN"}, nil
 	}
 	for _, h := range g.trees {
-		file := filepath.Join(h.mount, g.path, "cgroup.freeze")
+		file := filepath.Join(h.at(g.path), "cgroup.freeze")
 		if h.v2 && exists(file) {
 			return freezer{file, "1", "0", filepath.Join(filepath.Dir(file), "cgroup.events"), "frozen 1"}, nil
 		}

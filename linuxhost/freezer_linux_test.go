@@ -21,7 +21,7 @@ func TestFreezerOfEveryTree(t *testing.T) {
 	tried := 0
 	for _, tree := range trees {
 		g := &cgroup{trees: []hierarchy{tree}, path: fmt.Sprintf("consentry-freezer-%d", os.Getpid())}
-		dir := filepath.Join(tree.mount, g.path)
+		dir := tree.at(g.path)
 		if os.Mkdir(dir, 0o755) != nil {
 			continue
 		}

@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 			os.Exit(code)
 		}
 	}
+	if code, handled := rootlessMain(); handled {
+		os.Exit(code)
+	}
 	os.Exit(m.Run())
 }
 
@@ -44,6 +47,16 @@ type bench struct {
 }
 
 func newBench(t testing.TB) *bench {
+	t.Helper()
+	b := bareBench(t)
+	if err := b.host.Check(context.Background()); err != nil {
+		t.Skipf("the machine lacks a part: %v", err)
+	}
+	return b
+}
+
+// bareBench is one on a machine that may lack parts.
+func bareBench(t testing.TB) *bench {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: the native host does not run without it yet")
@@ -74,9 +87,6 @@ func newBench(t testing.TB) *bench {
 		Self: self, StateDir: b.state,
 		Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
 	})
-	if err := b.host.Check(context.Background()); err != nil {
-		t.Skipf("the machine lacks a part: %v", err)
-	}
 	t.Cleanup(b.nothingLeft)
 	t.Cleanup(func() { must(t, b.host.Close()) })
 	t.Cleanup(b.denials)

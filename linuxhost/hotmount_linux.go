@@ -122,10 +122,7 @@ func (l *launcher) give(body json.RawMessage) error {
 	l.giving.Lock()
 	defer l.giving.Unlock()
 	l.mu.Lock()
-	s, child, user, idBase := l.spots[call.Target], l.init, l.spec.Process.User, uint32(0)
-	if l.spec.Image != nil {
-		idBase = l.spec.Image.IDBase
-	}
+	s, child, user, span := l.spots[call.Target], l.init, l.spec.Process.User, l.ids
 	l.mu.Unlock()
 	if s == nil || s.under == nil || s.given != nil || child == nil {
 		return errNoSpot
@@ -134,11 +131,13 @@ func (l *launcher) give(body json.RawMessage) error {
 	if err := checkMount(m, l.state); err != nil {
 		return err
 	}
-	ids, err := ownerIDs(m.Source, idBase, user)
+	ids, err := ownerIDs(m.Source, span, user)
 	if err != nil {
 		return err
 	}
-	defer ids.Close()
+	if ids != nil {
+		defer ids.Close()
+	}
 	made, err := assemble(call.Folder, ids)
 	if err != nil {
 		return err

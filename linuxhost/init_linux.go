@@ -119,6 +119,7 @@ func (i *sandboxInit) setup(body json.RawMessage) (wire.Reply, error) {
 		return wire.Reply{}, fmt.Errorf("%w: the sandbox is built", sandbox.ErrInvalid)
 	}
 	i.built = true
+	i.children.oneID = call.OneID
 	b := &builder{call: call, children: i.children, layers: i.layers, upper: i.upper, mounts: i.mounts}
 	for _, step := range steps {
 		if err := step.do(b); err != nil {

@@ -27,6 +27,7 @@ type launcher struct {
 	spec     sandbox.Spec
 	state    string
 	group    *cgroup
+	ids      idSpan
 	init     *initProcess
 	landlock int
 	hadRoot  bool // a process was started as the image's root
@@ -170,12 +171,19 @@ func (l *launcher) start(ctx context.Context, body json.RawMessage, files []*os.
 func (l *launcher) build(ctx context.Context, call startCall, link *os.File) (err error) {
 	spec := call.Spec
 	spec.Limits = withDefaults(spec.Limits)
+	span, err := spanOf(spec.Image.IDBase)
+	if err == nil {
+		spec.Process.User, err = span.user(spec.Process.User)
+	}
+	if err != nil {
+		return errors.Join(err, closeIf(link))
+	}
 	group, err := newCgroup(call.StateDir, spec)
 	if err != nil {
 		return errors.Join(err, closeIf(link))
 	}
 	l.mu.Lock()
-	l.spec, l.state, l.group, l.noLSM = spec, call.StateDir, group, call.NoLSM
+	l.spec, l.state, l.group, l.ids, l.noLSM = spec, call.StateDir, group, span, call.NoLSM
 	if call.Pins != "" {
 		l.verdicts, err = openVerdicts(call.Pins, group)
 	}
@@ -183,7 +191,7 @@ func (l *launcher) build(ctx context.Context, call startCall, link *os.File) (er
 	if err != nil {
 		return errors.Join(err, closeIf(link))
 	}
-	child, err := l.clone(group, spec.Image.IDBase)
+	child, err := l.clone(group, span)
 	if err != nil {
 		return errors.Join(err, closeIf(link))
 	}
@@ -193,14 +201,14 @@ func (l *launcher) build(ctx context.Context, call startCall, link *os.File) (er
 	if err := connect(child, link); err != nil {
 		return err
 	}
-	if err := l.furnish(ctx, child, spec, call.StateDir); err != nil {
+	if err := l.furnish(ctx, child, span, spec, call.StateDir); err != nil {
 		return err
 	}
 	if err := l.ask(ctx, child, spec.Asks); err != nil {
 		return err
 	}
 	var walls setupReply
-	setup := setupCall{Hostname: spec.Hostname, Files: spec.Image.Files, Dir: spec.Process.Dir, Memory: spec.Limits.Memory}
+	setup := setupCall{OneID: span.alone(), Hostname: spec.Hostname, Files: spec.Image.Files, Dir: spec.Process.Dir, Memory: spec.Limits.Memory}
 	if !group.complete() {
 		setup.MaxProcesses = spec.Limits.PIDs
 	}
@@ -231,10 +239,10 @@ func closeIf(f *os.File) error {
 }
 
 // clone runs on the main thread, which lives as long as the launcher.
-func (l *launcher) clone(group *cgroup, idBase uint32) (child *initProcess, err error) {
+func (l *launcher) clone(group *cgroup, span idSpan) (child *initProcess, err error) {
 	done := make(chan struct{})
 	l.onMain <- func() {
-		child, err = cloneInit(group, idBase, os.Stderr)
+		child, err = cloneInit(group, span, os.Stderr)
 		close(done)
 	}
 	<-done
@@ -255,17 +263,20 @@ func connect(child *initProcess, link *os.File) error {
 }
 
 // furnish passes every mount of the sandbox to init.
-func (l *launcher) furnish(ctx context.Context, child *initProcess, spec sandbox.Spec, stateDir string) error {
-	ids, err := child.idsFile()
-	if err != nil {
-		return err
+func (l *launcher) furnish(ctx context.Context, child *initProcess, span idSpan, spec sandbox.Spec, stateDir string) error {
+	var ids *os.File // stays nil where mounts cannot have mapped ids
+	if span.own {
+		var err error
+		if ids, err = child.idsFile(); err != nil {
+			return err
+		}
+		defer ids.Close()
 	}
-	defer ids.Close()
 	if err := passLayers(ctx, child, spec.Image.Lower, ids); err != nil {
 		return err
 	}
 	if spec.Image.Upper != "" {
-		trees, err := upperTrees(spec.Image)
+		trees, err := upperTrees(spec.Image, span.id(0))
 		if err != nil {
 			return fmt.Errorf("writable layer: %w", err)
 		}
@@ -274,7 +285,7 @@ func (l *launcher) furnish(ctx context.Context, child *initProcess, spec sandbox
 		}
 	}
 	for _, m := range spec.Mounts {
-		tree, err := mountTree(m, stateDir, spec.Image.IDBase, spec.Process.User, ids)
+		tree, err := mountTree(m, stateDir, span, spec.Process.User, ids)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/consentry/consentry/linuxhost/bpf"
+	"github.com/consentry/consentry/linuxhost/rootless"
 )
 
 // The hidden subcommands: names under which this program starts itself.
@@ -34,7 +35,7 @@ func init() {
 // main goroutine, with name the program's first argument: parent-death signals
 // follow the thread that made a child, so that thread must be one that never
 // ends.
-func Main(name string, _ []string) (exitCode int, handled bool) {
+func Main(name string, args []string) (exitCode int, handled bool) {
 	var err error
 	if (name == launcherName || name == initName) && unix.Gettid() != os.Getpid() {
 		fmt.Fprintf(os.Stderr, "%s: must be the first argument of its own process\n", name)
@@ -47,6 +48,8 @@ func Main(name string, _ []string) (exitCode int, handled bool) {
 		err = initMain()
 	case holderName:
 		err = holderMain()
+	case rootless.StageName:
+		err = rootless.Stage(args)
 	case bpf.ProofName:
 		err = bpf.ProofMain(os.Stdout)
 	default:

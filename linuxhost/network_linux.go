@@ -47,32 +47,28 @@ func sendLink(link, tap *os.File) error {
 	return errors.Join(err, conn.Close())
 }
 
-// inNetworkOf runs f on a thread inside the network namespace of pid. A thread
-// that finds no way back is never used again.
+// inNetworkOf runs f on a thread inside the network namespace of pid. The thread
+// ends with it: the way back would need a right over the host's network, which
+// a user's launcher has not.
 func inNetworkOf(pid int, f func() error) error {
-	runtime.LockOSThread()
-	home, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		runtime.UnlockOSThread()
-		return fmt.Errorf("network namespace: %w", err)
-	}
-	defer home.Close()
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked
+		done <- visitNetwork(pid, f)
+	}()
+	return <-done
+}
+
+func visitNetwork(pid int, f func() error) error {
 	there, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
 	if err != nil {
-		runtime.UnlockOSThread()
 		return fmt.Errorf("network namespace: %w", err)
 	}
 	defer there.Close()
 	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
-		runtime.UnlockOSThread()
 		return fmt.Errorf("enter network namespace: %w", err)
 	}
-	err = f()
-	if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
-		return errors.Join(err, fmt.Errorf("leave network namespace: %w", back))
-	}
-	runtime.UnlockOSThread()
-	return err
+	return f()
 }
 
 func openTap() (*os.File, error) {

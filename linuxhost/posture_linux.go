@@ -165,7 +165,7 @@ func everywhere(all []subject, wall, key, want string) sandbox.Wall {
 // userWall: the ids inside are the app's own ids outside, and no others.
 func (l *launcher) userWall() sandbox.Wall {
 	w := sandbox.Wall{Name: wallUser, Required: true}
-	want := []string{"0", strconv.FormatUint(uint64(l.spec.Image.IDBase), 10), strconv.Itoa(idRange)}
+	want := l.ids.fields()
 	for _, file := range []string{"uid_map", "gid_map"} {
 		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", l.init.pid(), file))
 		if got := strings.Fields(string(raw)); err != nil || !slices.Equal(got, want) {
@@ -173,7 +173,7 @@ func (l *launcher) userWall() sandbox.Wall {
 			return w
 		}
 	}
-	w.Stands, w.Detail = true, fmt.Sprintf("ids 0 to %d are %s and up on the host", idRange-1, want[1])
+	w.Stands, w.Detail = true, l.ids.String()
 	return w
 }
 
@@ -307,7 +307,7 @@ func (l *launcher) allInGroup(all []subject) bool {
 			return false
 		}
 		for _, h := range l.group.trees {
-			if in.of(h) != "/"+l.group.path && !exiting(s.pid) {
+			if in.of(h) != filepath.Join(h.home, l.group.path) && !exiting(s.pid) {
 				return false
 			}
 		}

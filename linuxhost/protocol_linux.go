@@ -73,6 +73,7 @@ type setupCall struct {
 	// MaxProcesses is set where cgroups do not limit: then rlimits do, for each
 	// id inside, Memory too.
 	MaxProcesses int64 `json:"maxProcesses,omitempty"`
+	OneID        bool  `json:"oneID,omitempty"` // no process can have groups of its own
 }
 
 type mountCall struct {

@@ -40,10 +40,8 @@ func (l *launcher) runInside(ctx context.Context, p sandbox.Process, stdio []*os
 	if err != nil {
 		return runReply{}, err
 	}
-	if p.User.UID == 0 {
-		l.mu.Lock()
-		l.hadRoot = true
-		l.mu.Unlock()
+	if p.User, err = l.userOf(p.User); err != nil {
+		return runReply{}, err
 	}
 	call := runCall{Process: p}
 	var send []*os.File
@@ -65,11 +63,20 @@ func (l *launcher) runInside(ctx context.Context, p sandbox.Process, stdio []*os
 	return reply, l.openConsole(reply.Number, got, stdio)
 }
 
+// userOf is who a process runs as that should be u; it notes a root.
+func (l *launcher) userOf(u sandbox.User) (sandbox.User, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	u, err := l.ids.user(u)
+	l.hadRoot = l.hadRoot || err == nil && u.UID == 0
+	return u, err
+}
+
 // giveStreams makes the app's user the owner of pipes, as an open of
 // /dev/stdout goes to the pipe's own permissions.
 func (l *launcher) giveStreams(user sandbox.User, stdio []*os.File) {
 	l.mu.Lock()
-	base := l.spec.Image.IDBase
+	span := l.ids
 	l.mu.Unlock()
 	for _, f := range stdio {
 		var st unix.Stat_t
@@ -77,7 +84,7 @@ func (l *launcher) giveStreams(user sandbox.User, stdio []*os.File) {
 			continue
 		}
 		//nolint:errcheck // only /dev/stdout by name is lost
-		unix.Fchown(int(f.Fd()), int(base+user.UID), int(base+user.GID))
+		unix.Fchown(int(f.Fd()), span.id(user.UID), span.id(user.GID))
 	}
 }
 

@@ -62,7 +62,7 @@ func within(path, dir string) bool {
 }
 
 // mountTree makes the detached mount of a share or a volume.
-func mountTree(m sandbox.Mount, stateDir string, idBase uint32, user sandbox.User, userns *os.File) (*os.File, error) {
+func mountTree(m sandbox.Mount, stateDir string, span idSpan, user sandbox.User, userns *os.File) (*os.File, error) {
 	if err := checkMount(m, stateDir); err != nil {
 		return nil, err
 	}
@@ -78,11 +78,13 @@ func mountTree(m sandbox.Mount, stateDir string, idBase uint32, user sandbox.Use
 	if m.Volume {
 		return volumeTree(m.Source, dir, attributes, user, userns)
 	}
-	ids, err := ownerIDs(m.Source, idBase, user)
+	ids, err := ownerIDs(m.Source, span, user)
 	if err != nil {
 		return nil, err
 	}
-	defer ids.Close()
+	if ids != nil {
+		defer ids.Close()
+	}
 	if len(m.Parts) > 0 {
 		made, err := assemble(sandbox.Folder{Source: m.Source, Write: !m.ReadOnly, Parts: m.Parts}, ids)
 		if err != nil {
@@ -93,13 +95,17 @@ func mountTree(m sandbox.Mount, stateDir string, idBase uint32, user sandbox.Use
 	return treeOf(m.Source, attributes, ids)
 }
 
-// ownerIDs maps the owner of a folder to the app's user.
-func ownerIDs(source string, idBase uint32, user sandbox.User) (*os.File, error) {
+// ownerIDs maps the owner of a folder to the app's user; nil where mounts cannot
+// have mapped ids, and the user, whose folder it is, is the app's root.
+func ownerIDs(source string, span idSpan, user sandbox.User) (*os.File, error) {
+	if !span.own {
+		return nil, nil
+	}
 	var st unix.Stat_t
 	if err := unix.Lstat(source, &st); err != nil {
 		return nil, fmt.Errorf("%s: %w", source, err)
 	}
-	return idsOf(st.Uid, st.Gid, idBase+user.UID, idBase+user.GID)
+	return idsOf(st.Uid, st.Gid, span.base+user.UID, span.base+user.GID)
 }
 
 // volumeTree is a volume whose files keep the ids that apps know on disk, so

@@ -127,7 +127,7 @@ func (h *Host) trace(ctx context.Context, run string, over <-chan struct{}, see 
 	if err != nil {
 		return err
 	}
-	cgroup, err := bpf.CgroupID(filepath.Join(tree.mount, stateCgroup(h.config.StateDir), run))
+	cgroup, err := bpf.CgroupID(filepath.Join(tree.at(stateCgroup(h.config.StateDir)), run))
 	if err != nil {
 		return err
 	}

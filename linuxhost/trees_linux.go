@@ -14,9 +14,6 @@ import (
 	"github.com/consentry/consentry/sandbox"
 )
 
-// idRange is how many ids an app has.
-const idRange = 65536
-
 // A tree is a detached mount: no namespace shows it until init moves it to its
 // place, and then only inside.
 
@@ -80,7 +77,7 @@ func layerTree(path string, userns *os.File) (*os.File, error) {
 // upperTrees prepares the writable layer: one mount that holds upper and work,
 // as overlayfs wants, and descriptors of both inside that mount. Init could not
 // walk to them: the folders above belong to the host's root.
-func upperTrees(image *sandbox.Image) ([]*os.File, error) {
+func upperTrees(image *sandbox.Image, owner int) ([]*os.File, error) {
 	parent := commonParent(image.Upper, image.Work)
 	tree, err := treeOf(parent, 0, nil)
 	if err != nil {
@@ -92,7 +89,7 @@ func upperTrees(image *sandbox.Image) ([]*os.File, error) {
 		if err != nil {
 			return nil, errors.Join(err, closeAll(files))
 		}
-		dir, err := openOwned(tree, inside, int(image.IDBase))
+		dir, err := openOwned(tree, inside, owner)
 		if err != nil {
 			return nil, errors.Join(err, closeAll(files))
 		}

@@ -40,7 +40,7 @@ func (g *cgroup) cpuTime() (time.Duration, error) {
 		if !h.v2 {
 			continue
 		}
-		usec, err := keyed(filepath.Join(h.mount, g.path, "cpu.stat"), "usage_usec")
+		usec, err := keyed(filepath.Join(h.at(g.path), "cpu.stat"), "usage_usec")
 		return time.Duration(usec) * time.Microsecond, err
 	}
 	if dir, _, found := g.dir("cpu"); found {

@@ -58,6 +58,8 @@ fusermount3 fuse3
 depmod kmod
 xz xz-utils
 cpio cpio
+newuidmap uidmap
+setpriv util-linux
 dbus-run-session dbus
 gnome-keyring-daemon gnome-keyring
 END

@@ -47,10 +47,10 @@ func Find(home string) (Paths, error) {
 		return checked(InHome(abs))
 	}
 	dir, err := os.UserHomeDir()
-	if err != nil && os.Getuid() != 0 {
+	if err != nil && userID() != 0 {
 		return Paths{}, fmt.Errorf("find the home folder (or set %s): %w", HomeEnv, err)
 	}
-	p, err := systemPaths(User{UID: os.Getuid(), Home: dir, Env: os.Getenv})
+	p, err := systemPaths(User{UID: userID(), Home: dir, Env: os.Getenv})
 	if err != nil {
 		return Paths{}, err
 	}

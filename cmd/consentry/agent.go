@@ -16,6 +16,14 @@ import (
 // runAgent serves the local API until ctx ends. Only one agent runs for each
 // set of paths: the lock is taken before anything is touched.
 func runAgent(ctx context.Context, home string, log *slog.Logger) (err error) {
+	if handled, err := asUser(ctx, log); handled {
+		return err
+	}
+	ctx, cancel, err := settle(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
 	paths, err := ipc.Find(home)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/consentry/consentry/agent/ipc"
 	"github.com/consentry/consentry/agent/worker"
 	"github.com/consentry/consentry/linuxhost"
+	"github.com/consentry/consentry/linuxhost/rootless"
 )
 
 // part runs one of the processes that the agent starts of this program.
@@ -40,4 +41,32 @@ func addHosts(cfg *agent.Config, paths ipc.Paths, log *slog.Logger) {
 	cfg.Worker = beside(cfg.Self, "consentry-worker")
 	cfg.Module = &worker.Host{Self: cfg.Self, Log: log, Stderr: cfg.LogFile}
 	cfg.Cleanup = func(ctx context.Context) error { return linuxhost.Cleanup(ctx, state, log) }
+}
+
+// asUser runs the agent of an ordinary user: in a user namespace, by a process
+// that this one waits for.
+func asUser(ctx context.Context, log *slog.Logger) (handled bool, err error) {
+	if !rootless.Needed() {
+		return false, nil
+	}
+	if !linuxhost.Delegated() {
+		if err := rootless.Scope(ctx); err != nil { // does not return where it succeeds
+			log.Warn("no cgroup was delegated, apps have no limits by cgroups", "reason", err)
+		}
+	}
+	if err := linuxhost.Settle(); err != nil {
+		return true, err
+	}
+	return true, rootless.Run(ctx, log)
+}
+
+// settle finds the place of the agent's process; the context ends with what
+// started it.
+func settle(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	ctx, cancel := rootless.Attach(ctx)
+	if err := linuxhost.Settle(); err != nil {
+		cancel()
+		return nil, nil, err
+	}
+	return ctx, cancel, nil
 }

@@ -39,3 +39,11 @@ func (noHost) Check(context.Context) error {
 func (h noHost) Start(ctx context.Context, _ sandbox.Spec, _ sandbox.Broker) (sandbox.Instance, error) {
 	return nil, h.Check(ctx)
 }
+
+// asUser has nothing to do: users may run what there is.
+func asUser(context.Context, *slog.Logger) (handled bool, err error) { return false, nil }
+
+func settle(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	return ctx, cancel, nil
+}

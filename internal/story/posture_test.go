@@ -94,12 +94,7 @@ var (
 // posture asserts that an app runs behind its walls, now.
 func (w *world) posture(name string) {
 	w.t.Helper()
-	paths, err := ipc.Find(w.home)
-	must(w.t, err)
-	cl := client.New(paths)
-	defer cl.Close()
-	detail, err := cl.Inspect(context.Background(), name)
-	must(w.t, err)
+	detail := w.inspect(name)
 	if detail.Posture == nil {
 		w.t.Fatalf("%s has no posture, it is %s", name, detail.State)
 	}

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentry/consentry/internal/asuser"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -167,9 +168,16 @@ type world struct {
 	agent         *exec.Cmd
 	resolver      *exec.Cmd
 	env           []string
+	user          *asuser.User // who runs consentry
 }
 
 func newWorld(t *testing.T) *world {
+	t.Helper()
+	return worldOf(t, nil)
+}
+
+// worldOf is the world of an ordinary user; nil is root.
+func worldOf(t *testing.T, user *asuser.User) *world {
 	t.Helper()
 	if built.skip != "" {
 		t.Skip(built.skip)
@@ -179,8 +187,12 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, machine: id + "m", rest: id + "w", home: home, hits: filepath.Join(home, "hits")}
+	w := &world{t: t, machine: id + "m", rest: id + "w", user: user, home: home, hits: filepath.Join(home, "hits")}
 	w.env = append(os.Environ(), "CONSENTRY_HOME="+home, "DOCKER_CONFIG="+home)
+	if user != nil {
+		must(t, os.Chown(home, user.UID, user.UID))
+		w.run(exec.Command("chmod", "-R", "a+rX", filepath.Dir(built.program)))
+	}
 	t.Cleanup(w.remove)
 	must(t, os.WriteFile(w.resolvConf(), []byte("nameserver "+worldAddr+"\n"), 0o644))
 	for _, line := range []string{
@@ -199,7 +211,9 @@ func newWorld(t *testing.T) *world {
 	w.resolver = w.daemon(w.rest, nil, "dnsmasq", "--keep-in-foreground", "--addn-hosts="+w.hosts(), "--local-ttl=0", "--no-resolv", "--no-hosts", "--bind-interfaces",
 		"--listen-address="+worldAddr, "--user=root", "--pid-file=", "--address=/"+webName+"/"+worldAddr, "--address=/"+otherName+"/"+worldAddr, "--address=/"+registryName+"/"+worldAddr)
 	w.startAgent()
-	w.watchPosture()
+	if user == nil { // an agent in a user namespace takes root for a stranger
+		w.watchPosture()
+	}
 	return w
 }
 
@@ -227,11 +241,20 @@ func (w *world) resolvConf() string { return filepath.Join(w.home, "resolv.conf"
 // in makes a command of one of the network namespaces, whose resolver is that
 // of the world. It is not run by `ip netns exec`, which hides the cgroups.
 func (w *world) in(netns string, args ...string) *exec.Cmd {
+	env := w.env
+	if w.user != nil && args[0] == built.program {
+		env = append(w.user.Env(), "CONSENTRY_HOME="+w.home, "DOCKER_CONFIG="+w.home)
+		if args[1] == "agent" {
+			args = w.user.Daemon(args...)
+		} else {
+			args = w.user.Line(args...)
+		}
+	}
 	const script = `mount --bind "$0" /etc/resolv.conf && exec "$@"`
 	cmd := exec.Command("nsenter", append([]string{
 		"--net=/run/netns/" + netns, "unshare", "--mount", "sh", "-c", script, w.resolvConf(),
 	}, args...)...)
-	cmd.Env = w.env
+	cmd.Env = env
 	return cmd
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/consentry/consentry/internal/ownids"
 )
 
 // Bounds on open directories: those kept between entries, and the steps one
@@ -64,7 +66,7 @@ func openTree(dir string, limits Limits) (*tree, error) {
 		return nil, errors.Join(&os.PathError{Op: "open", Path: dir, Err: err}, root.Close())
 	}
 	t := &tree{
-		rootFD: fd, root_: root, asRoot: os.Geteuid() == 0,
+		rootFD: fd, root_: root, asRoot: ownids.MayGive(),
 		budget: budget{limits: limits},
 		dirs:   map[string]*openDir{".": {fd: fd, real: "."}},
 		meta:   map[string]*tar.Header{}, implied: map[string]bool{},

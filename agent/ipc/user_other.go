@@ -1,0 +1,7 @@
+//go:build !linux
+
+package ipc
+
+import "os"
+
+func userID() int { return os.Getuid() }
