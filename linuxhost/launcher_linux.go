@@ -200,7 +200,7 @@ func (l *launcher) build(ctx context.Context, call startCall, link *os.File) (er
 		return err
 	}
 	var walls setupReply
-	setup := setupCall{Hostname: spec.Hostname, Files: spec.Image.Files, Dir: spec.Process.Dir, Memory: spec.Limits.Memory}
+	setup := setupCall{Hostname: spec.Hostname, Files: spec.Image.Files, Dir: spec.Process.Dir, Memory: spec.Limits.Memory, NoSetID: writesOutside(spec)}
 	if !group.complete() {
 		setup.MaxProcesses = spec.Limits.PIDs
 	}

@@ -73,6 +73,8 @@ type setupCall struct {
 	// MaxProcesses is set where cgroups do not limit: then rlimits do, for each
 	// id inside, Memory too.
 	MaxProcesses int64 `json:"maxProcesses,omitempty"`
+	// NoSetID: no file may be made set-uid, see seccomp.AppNoSetID.
+	NoSetID bool `json:"noSetID,omitempty"`
 }
 
 type mountCall struct {
