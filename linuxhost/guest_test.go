@@ -3,6 +3,7 @@
 package linuxhost_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -54,10 +55,14 @@ func TestWithLSM(t *testing.T) {
 	if os.Getenv("CONSENTRY_LONG") != "" {
 		pattern = moreInGuestWithLSM
 	}
-	vmtest.Test(t, "github.com/consentry/consentry/linuxhost", pattern, vmtest.Config{
-		Kernel: vmtest.Backports, Files: map[string]string{"/bin/busybox": busybox}, Disk: 256,
-		Timeout: 10 * time.Minute,
-	})
+	for _, kernel := range vmtest.LSMKernels() {
+		t.Run(kernel, func(t *testing.T) {
+			vmtest.Test(t, "github.com/consentry/consentry/linuxhost", pattern, vmtest.Config{
+				Kernel: kernel, Files: map[string]string{"/bin/busybox": busybox}, Disk: 256,
+				Timeout: 10 * time.Minute,
+			})
+		})
+	}
 }
 
 // behindLSM: the wall stands, and a socket that a program of the host makes in
@@ -72,7 +77,15 @@ func behindLSM(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(b.image, "bin/connect"), program, 0o755))
 	spec := b.spec(sh("until test -S /share/agent.sock; do sleep 0.1; done; connect test-connect /share/agent.sock; echo ended $?")...)
 	spec.Mounts = []sandbox.Mount{{Source: folder, Target: "/share"}}
+	refused := make(chan string, 100)
 	got := b.run(spec, func(app sandbox.Instance) {
+		go func() {
+			defer close(refused)
+			app.(sandbox.RefusalTracer).Refusals(context.Background(), func(e sandbox.TraceEvent) error {
+				refused <- e.Call
+				return nil
+			})
+		}()
 		p, err := app.Posture(t.Context())
 		must(t, err)
 		if !lsmStands(p) {
@@ -82,6 +95,13 @@ func behindLSM(t *testing.T) {
 	})
 	if got.out != "dial unix /share/agent.sock: connect: permission denied\nended 1\n" {
 		t.Errorf("got %+v", got)
+	}
+	told := false
+	for call := range refused {
+		told = told || call == "unix connect"
+	}
+	if !told {
+		t.Error("nobody was told of the refusal")
 	}
 }
 
