@@ -69,6 +69,7 @@ func TestWithLSM(t *testing.T) {
 // a shared folder while the app runs cannot be reached (probe 66). One that was
 // there before is covered, with LSM or without.
 func behindLSM(t *testing.T) {
+	onlyProgramsOfTheImage(t)
 	b := newBench(t)
 	folder := t.TempDir()
 	must(t, os.Chmod(folder, 0o777))
@@ -102,6 +103,33 @@ func behindLSM(t *testing.T) {
 	}
 	if !told {
 		t.Error("nobody was told of the refusal")
+	}
+}
+
+// onlyProgramsOfTheImage: where the manifest says so, what came after the image
+// is not run, however it came, while the image's programs are.
+func onlyProgramsOfTheImage(t *testing.T) {
+	b := newBench(t)
+	folder := t.TempDir()
+	program, err := os.ReadFile(filepath.Join(b.image, "bin/busybox"))
+	must(t, err)
+	for _, path := range []string{filepath.Join(folder, "true"), filepath.Join(b.image, "bin/own"), filepath.Join(b.image, "data/true")} {
+		must(t, os.WriteFile(path, program, 0o755))
+	}
+	time.Sleep(50 * time.Millisecond) // a file system's clock is coarse
+	const script = `busybox true && echo image; cp /bin/busybox /home/true; touch -d 2001-01-01 /home/true /data/true; mv /bin/own /etc/true; cp /bin/busybox /tmp/true
+for f in /home/true /data/true /etc/true /tmp/true /share/true; do $f 2>/dev/null && echo ran $f; done; busybox true && echo still`
+	const all = "image\nran /home/true\nran /data/true\nran /etc/true\nran /tmp/true\nran /share/true\nstill\n"
+	spec := b.spec(sh(script)...)
+	spec.Mounts = []sandbox.Mount{{Source: folder, Target: "/share", ReadOnly: true}}
+	if got := b.run(spec); got.out != all {
+		t.Errorf("not pinned: %+v", got)
+	}
+	spec = b.spec(sh(script)...)
+	spec.Mounts = []sandbox.Mount{{Source: folder, Target: "/share", ReadOnly: true}}
+	spec.Pinned = time.Now()
+	if got := b.run(spec); got.out != "image\nstill\n" {
+		t.Errorf("pinned: %+v", got)
 	}
 }
 

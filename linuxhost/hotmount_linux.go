@@ -292,6 +292,9 @@ func (l *launcher) disallow(mounts []bpf.Mount) error {
 // allow adds rights for mounts while the app runs.
 func (v *verdicts) allow(mounts []bpf.Mount) error {
 	for _, m := range mounts {
+		if v.pinned != 0 {
+			m.Rights &^= bpf.Exec
+		}
 		if err := v.rules.Grant(v.cgroup, m); err != nil {
 			return err
 		}

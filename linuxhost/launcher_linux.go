@@ -177,7 +177,7 @@ func (l *launcher) build(ctx context.Context, call startCall, link *os.File) (er
 	l.mu.Lock()
 	l.spec, l.state, l.group, l.noLSM = spec, call.StateDir, group, call.NoLSM
 	if call.Pins != "" {
-		l.verdicts, err = openVerdicts(call.Pins, group)
+		l.verdicts, err = openVerdicts(call.Pins, group, spec.Pinned)
 	}
 	l.mu.Unlock()
 	if err != nil {
