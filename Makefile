@@ -38,8 +38,8 @@ test: deps build kernels check-cross check-darwin unit ## everything that can ru
 unit:
 	@scripts/unit.sh $(PARALLEL)
 
-test-lsm: deps kernels ## the LSM programs and the host behind them, in QEMU
-	@go test -run 'LSM|WithoutBPF' ./linuxhost/bpf ./linuxhost
+test-lsm: deps kernels ## the LSM programs and the host behind them, in QEMU, on two kernels
+	@CONSENTRY_LSM=1 go test -p 1 -timeout 30m -run 'LSM|WithoutBPF' ./linuxhost/bpf ./linuxhost ./attack
 
 bench-launch: build ## compare the start of a sandbox with bwrap, crun and runc (root; needs them installed)
 	@go run ./bench/launch

@@ -58,7 +58,6 @@ type Agent struct {
 	images  *oci.Store
 	modules *moduleStore
 	volumes *volume.Store
-	waivers *waivers
 	signers *signers
 	data    *data.Service
 	dialler *dial.Dialler
@@ -108,9 +107,6 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	if a.images, err = oci.OpenStore(filepath.Join(cfg.Data, "images"), cfg.Log); err != nil {
-		return nil, err
-	}
-	if a.waivers, err = openWaivers(cfg.Data); err != nil {
 		return nil, err
 	}
 	if a.signers, err = openSigners(cfg.Data); err != nil {

@@ -149,7 +149,7 @@ func (a *Agent) revokeGrants(w http.ResponseWriter, r *http.Request) error {
 	if len(gone) == 0 && selector.ID != "" {
 		return &api.Error{Code: "not-found", Message: "there is no grant \"" + id + "\"", Hint: "see them with: consentry grants", Status: statusNotFound}
 	}
-	return ok(w, rulesToAPI(gone))
+	return ok(w, a.tellPaused(rulesToAPI(gone)))
 }
 
 func (a *Agent) getWhy(w http.ResponseWriter, r *http.Request) error {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/sandbox"
 )
@@ -125,11 +126,14 @@ func (p *place) holds(name string) error {
 }
 
 // takeTime bounds how long the taking back of a folder may take before its run
-// is ended.
-const takeTime = 2 * time.Second
+// is ended; the launcher has less.
+const takeTime = 6 * time.Second
 
 // recheck takes the folders back whose yes is gone, or says something else now.
 func (f *folders) recheck() {
+	if f.giver == nil {
+		return
+	}
 	for _, p := range f.places {
 		p.mu.Lock()
 		if p.granted != nil && f.changed(p) {
@@ -177,7 +181,7 @@ func partsOf(p placeSpec, write bool, rules []consent.Rule, look func(consent.Ki
 	var below []string
 	for _, r := range rules {
 		name, is := strings.CutPrefix(r.Target, p.Name+"/")
-		if is && (r.Kind == consent.FileRead || r.Kind == consent.FileWrite) {
+		if is && isFolder(r.Kind) {
 			below = append(below, name)
 		}
 	}
@@ -226,3 +230,22 @@ func rightsAt(p placeSpec, name string, outer sandbox.Part, look func(consent.Ki
 	part.Write = part.Write && part.Read
 	return part
 }
+
+// tellPaused looks at once what the end of rules means for folders, and says
+// with each which run was paused by it.
+func (a *Agent) tellPaused(gone []api.Grant) []api.Grant {
+	for _, r := range a.list() {
+		if _, l := r.snapshot(); l != nil && l.folders != nil {
+			l.folders.recheck()
+		}
+		rec, _ := r.snapshot()
+		for i, g := range gone {
+			if rec.State == api.Paused && rec.Notice != "" && string(rec.App.ID()) == g.AppID && isFolder(consent.Kind(g.Kind)) {
+				gone[i].Notice = rec.Name + " is paused: " + rec.Notice
+			}
+		}
+	}
+	return gone
+}
+
+func isFolder(kind consent.Kind) bool { return kind == consent.FileRead || kind == consent.FileWrite }

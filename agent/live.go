@@ -101,6 +101,7 @@ func (l *live) startSandbox(ctx context.Context) (err error) {
 	if l.instance, err = l.agent.hostOf(l.rec.Format).Start(ctx, spec, b); err != nil {
 		return err
 	}
+	l.sumRefusals()
 	if err := l.offerFolders(ctx); err != nil {
 		return errors.Join(err, l.instance.Stop(ctx))
 	}

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -82,7 +81,7 @@ func wishesOf(m *app.Manifest, share string) []app.Right {
 	return slices.DeleteFunc(slices.Clone(m.Rights), func(r app.Right) bool {
 		kind := consent.Kind(r.Kind)
 		target, err := consent.CanonicalRule(kind, r.Target)
-		return err != nil || kind != consent.FileRead && kind != consent.FileWrite || target != share && !strings.HasPrefix(target, share+"/")
+		return err != nil || !isFolder(kind) || target != share && !strings.HasPrefix(target, share+"/")
 	})
 }
 
@@ -277,7 +276,7 @@ func asksNames(asks []sandbox.Ask) []string {
 func (l *live) folderTaken(p *place, taken sandbox.Taken, err error) {
 	detail := fmt.Sprintf("%d files were open, %d processes that had one mapped were ended", taken.Open, taken.Ended)
 	switch {
-	case errors.Is(err, sandbox.ErrUnavailable):
+	case err != nil && l.ctx.Err() != nil:
 		return // it has ended
 	case err != nil:
 		detail = err.Error()

@@ -132,7 +132,7 @@ func (a *Agent) newReview(rec *record, lines []review.Line, items []review.Item,
 		ID: newID()[:8], Nonce: rand.Text(), Asked: a.cfg.Now(), App: consent.CleanName(rec.App.Name),
 		AppID: string(rec.App.ID()), Publisher: rec.App.Publisher, Digest: rec.App.Digest, Source: rec.Source,
 		SaysName: consent.CleanText(rec.App.Manifest.Name), Update: update, Kept: len(items) - len(open),
-		Replaces: a.replaced(rec.App),
+		Replaces: a.replaced(rec.App), OwnExec: rec.App.Format == app.Image && rec.App.Manifest.Exec == app.ExecImage,
 	}
 	rules := a.engine.Rules(rec.App.ID())
 	for i, item := range open {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/app"
 	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/sandbox"
 )
@@ -58,6 +59,9 @@ func (a *Agent) register(rec *record) (*run, error) {
 	}
 	dir := a.runDir(rec.ID)
 	rec.place(dir)
+	if m := rec.App.Manifest; rec.Spec.Image != nil && m != nil && m.Exec == app.ExecImage {
+		rec.Spec.Pinned = a.cfg.Now() // the image is unpacked, the app has not run
+	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)
 	}

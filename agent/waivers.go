@@ -2,101 +2,69 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io/fs"
-	"maps"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/app"
 	"github.com/consentry/consentry/consent"
-	"github.com/consentry/consentry/internal/atomicfile"
 	"github.com/consentry/consentry/sandbox"
 )
 
-// waivers are the walls that the user does without, by app. What cannot be
-// read waives nothing.
-type waivers struct {
-	path string
+// A wall that the user does without for an app is a rule of kind wall.waive, so
+// that it lies under the store's MAC: what was edited, or cannot be read, waives
+// nothing.
 
-	mu    sync.Mutex
-	byApp map[app.ID][]string
+// waiverRules are those of an app, or of all; one that a no beats is none.
+func (a *Agent) waiverRules(id app.ID) []consent.Rule {
+	return slices.DeleteFunc(a.engine.Rules(id), func(r consent.Rule) bool {
+		return r.Kind != consent.WallWaive || r.Verdict != consent.Allow || r.Lifetime != consent.Always ||
+			sandbox.CheckWaived([]string{r.Target}) != nil
+	})
 }
 
-const waiversFile = "waivers.json"
-
-func openWaivers(dir string) (*waivers, error) {
-	w := &waivers{path: filepath.Join(dir, waiversFile), byApp: map[app.ID][]string{}}
-	raw, err := os.ReadFile(w.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return w, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("waivers: %w", err)
-	}
-	var kept map[app.ID][]string
-	if json.Unmarshal(raw, &kept) != nil || kept == nil {
-		return w, nil
-	}
-	for id, walls := range kept {
-		if sandbox.CheckWaived(walls) == nil {
-			w.byApp[id] = walls
+// waived are the walls that an app runs without by what was said before.
+func (a *Agent) waived(of app.App, run string) []string {
+	var walls []string
+	for _, r := range a.waiverRules(of.ID()) {
+		req := consent.Request{App: of, Kind: consent.WallWaive, Target: r.Target}
+		if d, found := a.engine.Lookup(req); found && d.Verdict == consent.Allow {
+			walls = append(walls, r.Target)
+			a.engine.Used(consent.Use{App: of, Run: run, Kind: r.Kind, Target: r.Target, Rule: r.ID})
 		}
 	}
-	return w, nil
-}
-
-func (w *waivers) of(id app.ID) []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.byApp[id])
-}
-
-// set keeps which walls an app runs without; none takes the app out.
-func (w *waivers) set(id app.ID, walls []string) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	next := maps.Clone(w.byApp)
-	if next[id] = walls; len(walls) == 0 {
-		delete(next, id)
-	}
-	raw, err := json.Marshal(next)
-	if err != nil {
-		return err
-	}
-	if err := atomicfile.Write(w.path, raw, 0o600); err != nil {
-		return fmt.Errorf("waivers: %w", err)
-	}
-	w.byApp = next
-	return nil
+	return walls
 }
 
 // waive adds what the user waived for the app, now or before, to its spec, and
 // says which wall is missing all the same: before the app is asked about, so
 // that nothing is answered for an app that cannot start.
 func (a *Agent) waive(ctx context.Context, rec *record) error {
-	id, said := rec.App.ID(), rec.Request.Waive
-	all := append(a.waivers.of(id), said...)
-	slices.Sort(all)
-	rec.Spec.Waived = slices.Compact(all)
+	said := rec.Request.Waive
+	rec.Spec.Waived = nil
 	if rec.Spec.Image == nil {
-		rec.Spec.Waived = nil
 		return nil
 	}
+	if err := sandbox.CheckWaived(said); err != nil {
+		return invalid("%v", err)
+	}
+	all := append(a.waived(rec.App, rec.ID), said...)
+	slices.Sort(all)
+	rec.Spec.Waived = slices.Compact(all)
 	if missing := a.missing(ctx, rec.Spec.Waived); len(missing) > 0 {
 		return wallError(missing)
 	}
-	if len(said) == 0 {
-		return nil
+	var rules []consent.Rule
+	for _, wall := range slices.Compact(slices.Sorted(slices.Values(said))) {
+		rules = append(rules, consent.Rule{
+			App: rec.App.ID(), AppName: rec.App.Name, Kind: consent.WallWaive, Target: wall,
+			Verdict: consent.Allow, Lifetime: consent.Always, By: "cli",
+		})
 	}
-	return a.waivers.set(id, rec.Spec.Waived)
+	_, err := a.engine.Give(ctx, rules)
+	return err
 }
 
 // missing are the walls that can be waived, were not, and cannot stand here.
@@ -125,28 +93,31 @@ func wallError(missing []sandbox.Wall) error {
 	return err
 }
 
-func (w *waivers) list() []api.Waiver {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	list := []api.Waiver{}
-	for _, id := range slices.Sorted(maps.Keys(w.byApp)) {
-		list = append(list, api.Waiver{AppID: string(id), Walls: w.byApp[id]})
-	}
-	return list
-}
-
 func (a *Agent) listWaivers(w http.ResponseWriter, _ *http.Request) error {
-	return ok(w, a.waivers.list())
+	list := []api.Waiver{}
+	at := map[app.ID]int{}
+	for _, r := range a.waiverRules("") {
+		i, known := at[r.App]
+		if !known {
+			i, at[r.App] = len(list), len(list)
+			list = append(list, api.Waiver{AppID: string(r.App)})
+		}
+		list[i].Walls = append(list[i].Walls, r.Target)
+	}
+	return ok(w, list)
 }
 
 // unwaive takes back what was waived for an app: its next start wants every wall.
 func (a *Agent) unwaive(w http.ResponseWriter, r *http.Request) error {
 	id := app.ID(r.URL.Query().Get("app"))
-	if len(a.waivers.of(id)) == 0 {
+	rules := a.waiverRules(id)
+	if id == "" || len(rules) == 0 {
 		return &api.Error{Code: "not-found", Message: "nothing is waived for " + string(id), Status: statusNotFound, Hint: "see them with: consentry waivers"}
 	}
-	if err := a.waivers.set(id, nil); err != nil {
-		return err
+	var errs error
+	for _, rule := range rules {
+		_, err := a.engine.Revoke(r.Context(), consent.Selector{ID: rule.ID})
+		errs = errors.Join(errs, err)
 	}
-	return errors.Join(a.engine.Note(consent.Event{Event: "unwaive", Kind: "wall", Target: string(id), By: "cli"}), ok(w, struct{}{}))
+	return errors.Join(errs, ok(w, struct{}{}))
 }

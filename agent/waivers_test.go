@@ -1,16 +1,18 @@
+//go:build unix
+
 package agent
 
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/app"
+	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -22,13 +24,11 @@ type surveyedHost struct {
 
 func (h surveyedHost) Survey(context.Context) []sandbox.Wall { return slices.Clone(h.walls) }
 
-func agentWithout(t *testing.T, dir string, walls ...sandbox.Wall) *Agent {
+func agentWithout(t *testing.T, walls ...sandbox.Wall) *Agent {
 	t.Helper()
-	kept, err := openWaivers(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &Agent{cfg: Config{Image: surveyedHost{walls: walls}}, waivers: kept}
+	a := newTestAgent(t).Agent
+	a.cfg.Image = surveyedHost{walls: walls}
+	return a
 }
 
 func wanting(digest string, waive ...string) *record {
@@ -40,8 +40,7 @@ func wanting(digest string, waive ...string) *record {
 var noLSM = sandbox.Wall{Name: "eBPF LSM", Required: true, Waiver: sandbox.WaiveLSM, Detail: "why"}
 
 func TestAWallIsMissingOnlyAfterAYesForThatApp(t *testing.T) {
-	dir := t.TempDir()
-	a := agentWithout(t, dir, noLSM)
+	a := agentWithout(t, noLSM)
 	var refusal *api.Error
 	err := a.waive(t.Context(), wanting("sha256:1"))
 	if !errors.As(err, &refusal) || refusal.Code != api.CodeWall || !slices.Equal(refusal.Waive, []string{sandbox.WaiveLSM}) ||
@@ -54,7 +53,6 @@ func TestAWallIsMissingOnlyAfterAYesForThatApp(t *testing.T) {
 	if err := a.waive(t.Context(), wanting("sha256:1", sandbox.WaiveLSM)); err != nil {
 		t.Fatal(err)
 	}
-	a = agentWithout(t, dir, noLSM) // as after a restart
 	later := wanting("sha256:1")
 	if err := a.waive(t.Context(), later); err != nil || !slices.Equal(later.Spec.Waived, []string{sandbox.WaiveLSM}) {
 		t.Errorf("asked again: %v, %v", err, later.Spec.Waived)
@@ -62,30 +60,46 @@ func TestAWallIsMissingOnlyAfterAYesForThatApp(t *testing.T) {
 	if err := a.waive(t.Context(), wanting("sha256:2")); err == nil {
 		t.Error("the yes went over to another app")
 	}
-	if err := a.waivers.set("sha256:1", nil); err != nil {
+	if _, err := a.engine.Revoke(t.Context(), consent.Selector{App: "sha256:1"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.waive(t.Context(), wanting("sha256:1")); err == nil || len(a.waivers.list()) > 0 {
+	if err := a.waive(t.Context(), wanting("sha256:1")); err == nil || len(a.waiverRules("")) > 0 {
 		t.Error("what was taken back still holds")
 	}
 }
 
-func TestWaiversThatCannotBeReadWaiveNothing(t *testing.T) {
-	for _, text := range []string{"", "{", "null", "[]", `{"sha256:1":["seccomp"]}`, `{"sha256:1":["ebpf-lsm","seccomp"]}`} {
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, waiversFile), []byte(text), 0o600); err != nil {
+// Only what the user said of that app, for good, waives: no app can ask for it,
+// and a no beats it.
+func TestWhatWaivesNothing(t *testing.T) {
+	a := agentWithout(t, noLSM)
+	rec := wanting("sha256:1")
+	d := a.engine.Decide(t.Context(), consent.Request{App: rec.App, Run: "r", Kind: consent.WallWaive, Target: sandbox.WaiveLSM}, consent.Ask{Hold: time.Second})
+	if d.Verdict != consent.Deny || d.Source != consent.FromFault || len(a.engine.Pending()) > 0 {
+		t.Errorf("an app asked for it: %+v", d)
+	}
+	for name, rule := range map[string]consent.Rule{
+		"of a run":       {Target: sandbox.WaiveLSM, Verdict: consent.Allow, Lifetime: consent.Run, Run: "r"},
+		"a no":           {Target: sandbox.WaiveLSM, Verdict: consent.Deny},
+		"of no wall":     {Target: "no-wall", Verdict: consent.Allow},
+		"of another one": {Target: sandbox.WaiveCgroup, Verdict: consent.Allow},
+	} {
+		rule.App, rule.Kind = rec.App.ID(), consent.WallWaive
+		if _, err := a.engine.Give(t.Context(), []consent.Rule{rule}); err != nil {
 			t.Fatal(err)
 		}
-		if err := agentWithout(t, dir, noLSM).waive(t.Context(), wanting("sha256:1")); err == nil {
-			t.Errorf("%q waived a wall", text)
+		if err := a.waive(t.Context(), wanting("sha256:1")); err == nil {
+			t.Errorf("%s waived a wall", name)
 		}
+	}
+	if err := a.waive(t.Context(), wanting("sha256:1", "seccomp")); err == nil {
+		t.Error("a wall that cannot be waived was")
 	}
 }
 
 func TestWallsThatStandNeedNoWaiver(t *testing.T) {
 	stands := noLSM
 	stands.Stands = true
-	a := agentWithout(t, t.TempDir(), stands)
+	a := agentWithout(t, stands)
 	if err := a.waive(t.Context(), wanting("sha256:1")); err != nil {
 		t.Error(err)
 	}

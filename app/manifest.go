@@ -16,7 +16,13 @@ type Manifest struct {
 	Name    string  `json:"name,omitempty"`
 	Rights  []Right `json:"rights"`
 	Ports   []Port  `json:"ports,omitempty"` // UI ports
+	// Exec is "image" when the app runs no program but those of its image: one
+	// that it fetches or makes is refused. It can only take away.
+	Exec string `json:"exec,omitempty"`
 }
+
+// ExecImage is the one word for Manifest.Exec.
+const ExecImage = "image"
 
 // Right is one line of a manifest.
 type Right struct {
@@ -78,6 +84,8 @@ func (m *Manifest) check() error {
 		return fmt.Errorf("version %d is not known, want 1", m.Version)
 	case longer(m.Name, maxName):
 		return fmt.Errorf("the name has more than %d characters", maxName)
+	case m.Exec != "" && m.Exec != ExecImage:
+		return fmt.Errorf("exec %.40q is not known, want %q", m.Exec, ExecImage)
 	case len(m.Rights) > maxRights:
 		return fmt.Errorf("%d rights, more than %d", len(m.Rights), maxRights)
 	case len(m.Ports) > maxPorts:

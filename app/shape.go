@@ -23,7 +23,7 @@ var (
 	manifestShape = &shape{
 		required: []string{"version", "rights"},
 		members: map[string]*shape{
-			"$schema": text, "version": text, "name": text,
+			"$schema": text, "version": text, "name": text, "exec": text,
 			"rights": {elements: &shape{
 				required: []string{"kind", "target", "reason"},
 				members:  map[string]*shape{"kind": text, "target": text, "reason": text, "without": text},

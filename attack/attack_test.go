@@ -53,6 +53,7 @@ func hosts(t *testing.T) map[string]sandbox.Host {
 	if err := linux.Check(context.Background()); err != nil {
 		t.Skipf("the native Linux host lacks a part: %v", err)
 	}
+	mustStand(t, linux)
 	return map[string]sandbox.Host{linux.Name() + hostSuffix(): linux}
 }
 
@@ -77,22 +78,40 @@ func image(t *testing.T) string {
 	}
 	must(t, os.Chmod(filepath.Join(root, "tmp"), 0o1777))
 	program := filepath.Join(root, attack.ProbePath)
-	build := exec.Command("go", "build", "-o", program, "./probe")
-	if built := os.Getenv(probeEnv); built != "" { // a user without a compiler
-		build = exec.Command("cp", built, program)
-	}
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the probe: %v\n%s", err, out)
-	}
-	text, err := os.ReadFile(program)
-	must(t, err)
+	text := probeProgram(t)
+	must(t, os.WriteFile(program, text, 0o755))
 	for _, name := range []string{"setuid", "filecaps"} {
 		must(t, os.WriteFile(filepath.Join(root, name), text, 0o755))
 	}
 	must(t, os.Chmod(filepath.Join(root, "setuid"), 0o755|os.ModeSetuid|os.ModeSetgid))
 	must(t, unix.Setxattr(filepath.Join(root, "filecaps"), "security.capability", allCapabilities(), 0))
 	return root
+}
+
+// probeProgram is built here, or was brought along.
+func probeProgram(t *testing.T) []byte {
+	t.Helper()
+	program := probeInGuest
+	switch built := os.Getenv(probeEnv); {
+	case built != "": // for a user without a compiler
+		program = built
+	case !inGuest():
+		program = buildProbe(t)
+	}
+	text, err := os.ReadFile(program)
+	must(t, err)
+	return text
+}
+
+func buildProbe(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "probe")
+	build := exec.Command("go", "build", "-o", program, "./probe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the probe: %v\n%s", err, out)
+	}
+	return program
 }
 
 // allCapabilities is a version 2 capability attribute: permitted, effective.
@@ -236,6 +255,7 @@ func TestAttacks(t *testing.T) {
 				if err := p.Judge(report); err != nil {
 					t.Error(err)
 				}
+				logDenials(t)
 				o.unchanged(t)
 			})
 		}

@@ -34,7 +34,8 @@ const (
 	URLOpen    Kind = "url.open"
 	Notify     Kind = "notify"
 	SecretUse  Kind = "secret.use"
-	DataPrefix      = "data." // Kind(DataPrefix + "identity") and so on
+	WallWaive  Kind = "wall.waive" // by the user's own word only: no app can ask for it
+	DataPrefix      = "data."      // Kind(DataPrefix + "identity") and so on
 )
 
 // Lifetime is how long an answer lasts.

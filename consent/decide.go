@@ -31,6 +31,9 @@ type Ask struct {
 //	"ask" line and inbox on disk ─▶ prompt ─▶ answer │ hold over │ ctx ended
 func (e *Engine) Decide(ctx context.Context, r Request, ask Ask) Decision {
 	clean, err := cleanRequest(r)
+	if err == nil && r.Kind == WallWaive {
+		err = errWallIsAsked
+	}
 	if err == nil {
 		err = e.Health()
 	}

@@ -12,6 +12,7 @@ import (
 
 var (
 	errNoApp       = errors.New("the app has no identity")
+	errWallIsAsked = errors.New("no app can ask to run without a wall")
 	errUncleanName = errors.New("the name of a published app has characters that names do not have")
 )
 

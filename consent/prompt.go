@@ -85,6 +85,8 @@ func title(r Request, also []string) string {
 		return "Show you notifications"
 	case SecretUse:
 		return "Use your secret " + targets
+	case WallWaive:
+		return "Run without the wall " + targets
 	}
 	name := strings.TrimPrefix(string(r.Kind), DataPrefix)
 	return "Know your " + name + ": " + strings.ReplaceAll(targets, ",", ", ")
@@ -152,6 +154,9 @@ func effects(r Request, several bool) (consequence, blast string) {
 	case Notify:
 		return "The app can show you its own words outside its window.",
 			"Text in a notification may pretend to come from someone else."
+	case WallWaive:
+		return "The app runs with one wall less around it.",
+			"What that wall alone would have stopped is not stopped."
 	case SecretUse:
 		return "The app can act with this secret wherever it is accepted.",
 			"What was done with it stays done after the grant is taken back."

@@ -44,6 +44,7 @@ var forms = map[Kind]*form{
 	URLOpen:    {canonicalURL, takeText, scopeURL},
 	Notify:     {canonicalNotify, takeText, textScope(canonicalNotify)},
 	SecretUse:  {canonicalSecret, takeText, textScope(canonicalSecret)},
+	WallWaive:  {canonicalSecret, takeText, textScope(canonicalSecret)},
 	AnyKind:    anyForm,
 }
 

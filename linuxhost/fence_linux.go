@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -91,6 +93,7 @@ func unifiedTree() (hierarchy, error) {
 // verdicts are the rules of one sandbox, as its launcher holds them.
 type verdicts struct {
 	pins    string
+	pinned  uint64 // see bpf.Sandbox
 	rules   *bpf.Rules
 	cgroup  uint64
 	sandbox bpf.Sandbox
@@ -98,7 +101,7 @@ type verdicts struct {
 
 // openVerdicts lets the sandbox of g be built; from here until seal only our
 // own code runs in it.
-func openVerdicts(pins string, g *cgroup) (*verdicts, error) {
+func openVerdicts(pins string, g *cgroup, pinned time.Time) (*verdicts, error) {
 	dir := ""
 	for _, h := range g.trees {
 		if h.v2 {
@@ -116,7 +119,11 @@ func openVerdicts(pins string, g *cgroup) (*verdicts, error) {
 	if err := rules.Build(id); err != nil {
 		return nil, errors.Join(err, rules.Close())
 	}
-	return &verdicts{pins: pins, rules: rules, cgroup: id}, nil
+	v := &verdicts{pins: pins, rules: rules, cgroup: id}
+	if !pinned.IsZero() {
+		v.pinned = uint64(max(pinned.UnixNano(), 1)) //nolint:gosec // not negative
+	}
+	return v, nil
 }
 
 // seal has the programs judge from here on. pid is init, with all its mounts made.
@@ -125,8 +132,34 @@ func (v *verdicts) seal(pid int) error {
 	if err != nil {
 		return fmt.Errorf("seal: %w", err)
 	}
+	s.Pinned = v.pinned
+	if err := v.pin(pid, s.Mounts); err != nil {
+		return fmt.Errorf("seal: %w", err)
+	}
 	v.sandbox = s
 	return v.rules.Seal(v.cgroup, s)
+}
+
+// pin leaves programs to the image's own mount, where they are pinned to it.
+func (v *verdicts) pin(pid int, mounts []bpf.Mount) error {
+	if v.pinned == 0 {
+		return nil
+	}
+	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	image, err := bpf.MountID(root)
+	if err != nil {
+		return err
+	}
+	for i, m := range mounts {
+		if m.ID != image.Lasting {
+			mounts[i].Rights &^= bpf.Exec
+		}
+	}
+	return nil
 }
 
 func (v *verdicts) close() error {
@@ -168,6 +201,9 @@ func (v *verdicts) walls(lsm string) []sandbox.Wall {
 	if v.rules.LSM() {
 		first.Stands = err == nil
 		first.Detail = fmt.Sprintf("%d programs judge every call, rights for %d mounts; a denial was proven", want, len(v.sandbox.Mounts))
+		if v.pinned != 0 {
+			first.Detail += "; only programs of the image are run"
+		}
 	}
 	if err != nil {
 		line.Detail = err.Error()

@@ -265,3 +265,23 @@ func TestFolderTakenBackWhileMapped(t *testing.T) {
 	must(t, a.app.(sandbox.Pauser).Unpause(t.Context()))
 	a.says("ended 137")
 }
+
+// What an app leaves in a folder of the user's lends nobody's rights; elsewhere
+// modes are the app's own business.
+func TestNoSetIDFileInAShare(t *testing.T) {
+	b := newBench(t)
+	folder := t.TempDir()
+	must(t, os.Chown(folder, 4242, 4343))
+	const script = `cd /share; cp /bin/busybox a; for m in 4755 2755 6777; do chmod $m a 2>&1; done; chmod 755 a; mkdir -m 2755 d 2>&1; stat -c %a a
+mknod p p; chmod 4644 p 2>&1; cp /bin/busybox /tmp/a; chmod 4755 /tmp/a 2>&1`
+	spec := b.spec(sh(script)...)
+	spec.Mounts = []sandbox.Mount{{Source: folder, Target: "/share"}}
+	got := b.run(spec)
+	if n := strings.Count(got.out, "Operation not permitted"); n != 6 || !strings.Contains(got.out, "\n755\n") {
+		t.Errorf("%d refusals in %q", n, got.out)
+	}
+	spec = b.spec(sh("cp /bin/busybox /tmp/a; chmod 4755 /tmp/a; stat -c %a /tmp/a")...)
+	if got := b.run(spec); got.out != "4755\n" {
+		t.Errorf("without a folder: %+v", got)
+	}
+}

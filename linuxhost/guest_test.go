@@ -3,6 +3,7 @@
 package linuxhost_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -54,16 +55,21 @@ func TestWithLSM(t *testing.T) {
 	if os.Getenv("CONSENTRY_LONG") != "" {
 		pattern = moreInGuestWithLSM
 	}
-	vmtest.Test(t, "github.com/consentry/consentry/linuxhost", pattern, vmtest.Config{
-		Kernel: vmtest.Backports, Files: map[string]string{"/bin/busybox": busybox}, Disk: 256,
-		Timeout: 10 * time.Minute,
-	})
+	for _, kernel := range vmtest.LSMKernels() {
+		t.Run(kernel, func(t *testing.T) {
+			vmtest.Test(t, "github.com/consentry/consentry/linuxhost", pattern, vmtest.Config{
+				Kernel: kernel, Files: map[string]string{"/bin/busybox": busybox}, Disk: 256,
+				Timeout: 10 * time.Minute,
+			})
+		})
+	}
 }
 
 // behindLSM: the wall stands, and a socket that a program of the host makes in
 // a shared folder while the app runs cannot be reached (probe 66). One that was
 // there before is covered, with LSM or without.
 func behindLSM(t *testing.T) {
+	onlyProgramsOfTheImage(t)
 	b := newBench(t)
 	folder := t.TempDir()
 	must(t, os.Chmod(folder, 0o777))
@@ -72,7 +78,15 @@ func behindLSM(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(b.image, "bin/connect"), program, 0o755))
 	spec := b.spec(sh("until test -S /share/agent.sock; do sleep 0.1; done; connect test-connect /share/agent.sock; echo ended $?")...)
 	spec.Mounts = []sandbox.Mount{{Source: folder, Target: "/share"}}
+	refused := make(chan string, 100)
 	got := b.run(spec, func(app sandbox.Instance) {
+		go func() {
+			defer close(refused)
+			app.(sandbox.RefusalTracer).Refusals(context.Background(), func(e sandbox.TraceEvent) error {
+				refused <- e.Call
+				return nil
+			})
+		}()
 		p, err := app.Posture(t.Context())
 		must(t, err)
 		if !lsmStands(p) {
@@ -82,6 +96,40 @@ func behindLSM(t *testing.T) {
 	})
 	if got.out != "dial unix /share/agent.sock: connect: permission denied\nended 1\n" {
 		t.Errorf("got %+v", got)
+	}
+	told := false
+	for call := range refused {
+		told = told || call == "unix connect"
+	}
+	if !told {
+		t.Error("nobody was told of the refusal")
+	}
+}
+
+// onlyProgramsOfTheImage: where the manifest says so, what came after the image
+// is not run, however it came, while the image's programs are.
+func onlyProgramsOfTheImage(t *testing.T) {
+	b := newBench(t)
+	folder := t.TempDir()
+	program, err := os.ReadFile(filepath.Join(b.image, "bin/busybox"))
+	must(t, err)
+	for _, path := range []string{filepath.Join(folder, "true"), filepath.Join(b.image, "bin/own"), filepath.Join(b.image, "data/true")} {
+		must(t, os.WriteFile(path, program, 0o755))
+	}
+	time.Sleep(50 * time.Millisecond) // a file system's clock is coarse
+	const script = `busybox true && echo image; cp /bin/busybox /home/true; touch -d 2001-01-01 /home/true /data/true; mv /bin/own /etc/true; cp /bin/busybox /tmp/true
+for f in /home/true /data/true /etc/true /tmp/true /share/true; do $f 2>/dev/null && echo ran $f; done; busybox true && echo still`
+	const all = "image\nran /home/true\nran /data/true\nran /etc/true\nran /tmp/true\nran /share/true\nstill\n"
+	spec := b.spec(sh(script)...)
+	spec.Mounts = []sandbox.Mount{{Source: folder, Target: "/share", ReadOnly: true}}
+	if got := b.run(spec); got.out != all {
+		t.Errorf("not pinned: %+v", got)
+	}
+	spec = b.spec(sh(script)...)
+	spec.Mounts = []sandbox.Mount{{Source: folder, Target: "/share", ReadOnly: true}}
+	spec.Pinned = time.Now()
+	if got := b.run(spec); got.out != "image\nstill\n" {
+		t.Errorf("pinned: %+v", got)
 	}
 }
 

@@ -117,6 +117,13 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (
 	i.trace = func(ctx context.Context, over <-chan struct{}, see func(sandbox.TraceEvent) error) error {
 		return h.trace(ctx, spec.ID, over, see)
 	}
+	cgroup, noCgroup := h.cgroupOf(spec.ID) // now: a short app is gone before anybody asks
+	i.refusals = func(ctx context.Context, over <-chan struct{}, see func(sandbox.TraceEvent) error) error {
+		if noCgroup != nil {
+			return noCgroup
+		}
+		return h.refusals(ctx, cgroup, over, see)
+	}
 	return i, nil
 }
 

@@ -189,8 +189,9 @@ func putUnder(s *spot, tree *os.File) error {
 	return unix.MoveMount(int(tree.Fd()), "", int(s.under.Fd()), "", both)
 }
 
-// takeTime bounds how long a folder that was taken back may still be read.
-const takeTime = 800 * time.Millisecond
+// takeTime bounds how long open files of a folder may live on a machine that is
+// too busy to hold the app at once, which takes milliseconds: then it is ended.
+const takeTime = 3 * time.Second
 
 // take takes a folder away: for new calls by the mount, for open files by the
 // LSM programs or by holding the app, for mapped files by ending who has them.
@@ -290,6 +291,9 @@ func (l *launcher) disallow(mounts []bpf.Mount) error {
 // allow adds rights for mounts while the app runs.
 func (v *verdicts) allow(mounts []bpf.Mount) error {
 	for _, m := range mounts {
+		if v.pinned != 0 {
+			m.Rights &^= bpf.Exec
+		}
 		if err := v.rules.Grant(v.cgroup, m); err != nil {
 			return err
 		}

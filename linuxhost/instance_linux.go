@@ -28,7 +28,7 @@ type instance struct {
 	stopping sync.Once
 	asked    chan struct{} // closed when the stop signal was sent
 
-	trace func(ctx context.Context, over <-chan struct{}, see func(sandbox.TraceEvent) error) error
+	trace, refusals func(ctx context.Context, over <-chan struct{}, see func(sandbox.TraceEvent) error) error
 }
 
 var (
@@ -39,7 +39,8 @@ var (
 	_ sandbox.Statser  = (*instance)(nil)
 	_ sandbox.Tracer   = (*instance)(nil)
 
-	_ sandbox.FolderGiver = (*instance)(nil)
+	_ sandbox.FolderGiver   = (*instance)(nil)
+	_ sandbox.RefusalTracer = (*instance)(nil)
 )
 
 func newInstance(l *launcherHold, spec sandbox.Spec) *instance {

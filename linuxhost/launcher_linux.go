@@ -185,7 +185,7 @@ func (l *launcher) build(ctx context.Context, call startCall, link *os.File) (er
 	l.mu.Lock()
 	l.spec, l.state, l.group, l.ids, l.noLSM = spec, call.StateDir, group, span, call.NoLSM
 	if call.Pins != "" {
-		l.verdicts, err = openVerdicts(call.Pins, group)
+		l.verdicts, err = openVerdicts(call.Pins, group, spec.Pinned)
 	}
 	l.mu.Unlock()
 	if err != nil {
@@ -208,7 +208,10 @@ func (l *launcher) build(ctx context.Context, call startCall, link *os.File) (er
 		return err
 	}
 	var walls setupReply
-	setup := setupCall{OneID: span.alone(), Hostname: spec.Hostname, Files: spec.Image.Files, Dir: spec.Process.Dir, Memory: spec.Limits.Memory}
+	setup := setupCall{
+		OneID: span.alone(), Hostname: spec.Hostname, Files: spec.Image.Files, Dir: spec.Process.Dir,
+		Memory: spec.Limits.Memory, NoSetID: writesOutside(spec),
+	}
 	if !group.complete() {
 		setup.MaxProcesses = spec.Limits.PIDs
 	}

@@ -74,6 +74,8 @@ type setupCall struct {
 	// id inside, Memory too.
 	MaxProcesses int64 `json:"maxProcesses,omitempty"`
 	OneID        bool  `json:"oneID,omitempty"` // no process can have groups of its own
+	// NoSetID: no file may be made set-uid, see seccomp.AppNoSetID.
+	NoSetID bool `json:"noSetID,omitempty"`
 }
 
 type mountCall struct {

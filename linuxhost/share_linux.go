@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -54,6 +55,12 @@ func checkMount(m sandbox.Mount, stateDir string) error {
 		return fmt.Errorf("%w: %s cannot be shared: %s holds keys; share a folder of your own files", sandbox.ErrInvalid, source, keyring)
 	}
 	return nil
+}
+
+// writesOutside says whether the app may, now or later, write to a folder of
+// the user's.
+func writesOutside(spec sandbox.Spec) bool {
+	return len(spec.Asks) > 0 || slices.ContainsFunc(spec.Mounts, func(m sandbox.Mount) bool { return !m.ReadOnly && !m.Volume })
 }
 
 // within says whether path is dir or lies below it; both are clean.

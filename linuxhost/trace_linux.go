@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,11 +32,12 @@ type tracer struct {
 
 type watcher struct {
 	cgroup uint64
+	all    bool // also what is allowed
 	events chan bpf.Event
 	missed uint64 // events for which the channel had no room; under the tracer's lock
 }
 
-func (t *tracer) join(pins string, cgroup uint64) (*watcher, error) {
+func (t *tracer) join(pins string, cgroup uint64, all bool) (*watcher, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ring == nil {
@@ -46,26 +48,18 @@ func (t *tracer) join(pins string, cgroup uint64) (*watcher, error) {
 		t.ring, t.reading = ring, make(chan struct{})
 		go t.read(ring, t.reading)
 	}
-	w := &watcher{cgroup: cgroup, events: make(chan bpf.Event, traceBacklog)}
+	w := &watcher{cgroup: cgroup, all: all, events: make(chan bpf.Event, traceBacklog)}
 	t.watchers = append(t.watchers, w)
-	return w, t.ring.Trace(cgroup, true, len(t.watchers))
+	return w, t.ring.Trace(cgroup, t.traced(cgroup), t.tracing())
 }
 
 // leave takes a watcher out; the last one ends the reading.
 func (t *tracer) leave(w *watcher) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	watched := false
-	rest := t.watchers[:0]
-	for _, other := range t.watchers {
-		if other != w {
-			rest = append(rest, other)
-			watched = watched || other.cgroup == w.cgroup
-		}
-	}
-	t.watchers = rest
-	err := t.ring.Trace(w.cgroup, watched, len(rest))
-	if len(rest) > 0 {
+	t.watchers = slices.DeleteFunc(t.watchers, func(other *watcher) bool { return other == w })
+	err := t.ring.Trace(w.cgroup, t.traced(w.cgroup), t.tracing())
+	if len(t.watchers) > 0 {
 		return err
 	}
 	ring, reading := t.ring, t.reading
@@ -75,6 +69,21 @@ func (t *tracer) leave(w *watcher) error {
 	<-reading
 	t.mu.Lock()
 	return err
+}
+
+// traced says whether somebody wants to know of allowed calls too. mu is held.
+func (t *tracer) traced(cgroup uint64) bool {
+	return slices.ContainsFunc(t.watchers, func(w *watcher) bool { return w.all && w.cgroup == cgroup })
+}
+
+// tracing counts those. mu is held.
+func (t *tracer) tracing() (n int) {
+	for _, w := range t.watchers {
+		if w.all {
+			n++
+		}
+	}
+	return n
 }
 
 func (t *tracer) read(ring *bpf.Ring, done chan<- struct{}) {
@@ -92,7 +101,7 @@ func (t *tracer) pass(e bpf.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, w := range t.watchers {
-		if w.cgroup != e.Cgroup {
+		if w.cgroup != e.Cgroup || !w.all && !e.Denied {
 			continue
 		}
 		select {
@@ -123,11 +132,7 @@ func (h *Host) trace(ctx context.Context, run string, over <-chan struct{}, see 
 	if noFence != nil {
 		return fmt.Errorf("trace: %w", noFence)
 	}
-	tree, err := unifiedTree()
-	if err != nil {
-		return err
-	}
-	cgroup, err := bpf.CgroupID(filepath.Join(tree.at(stateCgroup(h.config.StateDir)), run))
+	cgroup, err := h.cgroupOf(run)
 	if err != nil {
 		return err
 	}
@@ -137,12 +142,35 @@ func (h *Host) trace(ctx context.Context, run string, over <-chan struct{}, see 
 			return err
 		}
 	}
-	w, err := h.tracer.join(raised.Pins, cgroup)
+	return h.watch(ctx, raised.Pins, cgroup, true, over, see)
+}
+
+// cgroupOf is the number by which programs know a run.
+func (h *Host) cgroupOf(run string) (uint64, error) {
+	tree, err := unifiedTree()
+	if err != nil {
+		return 0, err
+	}
+	return bpf.CgroupID(filepath.Join(tree.at(stateCgroup(h.config.StateDir)), run))
+}
+
+func (h *Host) watch(ctx context.Context, pins string, cgroup uint64, all bool, over <-chan struct{}, see func(sandbox.TraceEvent) error) (err error) {
+	w, err := h.tracer.join(pins, cgroup, all)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.tracer.leave(w)) }()
 	return h.tracer.tell(ctx, w, over, see)
+}
+
+// refusals tells the denials of one run until it ends; there are none where no
+// program stands.
+func (h *Host) refusals(ctx context.Context, cgroup uint64, over <-chan struct{}, see func(sandbox.TraceEvent) error) error {
+	raised, noFence := h.fence.get(ctx, h.config)
+	if noFence != nil {
+		return nil //nolint:nilerr // posture says so
+	}
+	return h.watch(ctx, raised.Pins, cgroup, false, over, see)
 }
 
 func (t *tracer) tell(ctx context.Context, w *watcher, over <-chan struct{}, see func(sandbox.TraceEvent) error) error {
@@ -157,7 +185,7 @@ func (t *tracer) tell(ctx context.Context, w *watcher, over <-chan struct{}, see
 		case <-tick.C:
 			next.Time = time.Now()
 		case <-over:
-			return nil
+			return w.rest(see)
 		case <-ctx.Done():
 			return nil
 		}
@@ -169,6 +197,25 @@ func (t *tracer) tell(ctx context.Context, w *watcher, over <-chan struct{}, see
 		}
 		if err := see(next); err != nil {
 			return err
+		}
+	}
+}
+
+// lastWords is how long the ring's reader may take to come to what an app did
+// at its end.
+const lastWords = 50 * time.Millisecond
+
+// rest tells what is left when the app has ended.
+func (w *watcher) rest(see func(sandbox.TraceEvent) error) error {
+	time.Sleep(lastWords)
+	for {
+		select {
+		case e := <-w.events:
+			if err := see(traceEvent(e)); err != nil {
+				return err
+			}
+		default:
+			return nil
 		}
 	}
 }
@@ -187,6 +234,11 @@ func monotonic() time.Duration {
 		return 0
 	}
 	return time.Duration(now.Nano())
+}
+
+// Refusals tells what the kernel refuses the app, until it has ended.
+func (i *instance) Refusals(ctx context.Context, see func(sandbox.TraceEvent) error) error {
+	return i.refusals(ctx, i.over, see)
 }
 
 // Trace tells what the app touches.

@@ -251,4 +251,9 @@ func (b *builder) notDumpable() error {
 	return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 }
 
-func (b *builder) seccomp() error { return seccomp.Install(seccomp.App()) }
+func (b *builder) seccomp() error {
+	if b.call.NoSetID {
+		return seccomp.Install(seccomp.AppNoSetID())
+	}
+	return seccomp.Install(seccomp.App())
+}

@@ -145,6 +145,10 @@ type Spec struct {
 	// CheckWaived. Without its name here a required wall that is missing ends
 	// the start.
 	Waived []string `json:"waived,omitempty"`
+	// Pinned, where it is not zero: no file of the image is run that changed
+	// since then, and none of anywhere else. A Host that cannot see to it says so
+	// in its Posture.
+	Pinned time.Time `json:"pinned,omitzero"`
 	// Link is the socket over which a Host hands the app's network card to the
 	// router: one message of fdwire with one fd, a tap for Ethernet frames.
 	Link *os.File `json:"-"`

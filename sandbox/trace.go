@@ -12,6 +12,12 @@ type Tracer interface {
 	Trace(ctx context.Context, see func(TraceEvent) error) error
 }
 
+// RefusalTracer tells what an app was refused, which costs the app nothing.
+type RefusalTracer interface {
+	// Refusals calls see for every denial until the app has ended.
+	Refusals(ctx context.Context, see func(TraceEvent) error) error
+}
+
 // TraceEvent is one call of an app, as a wall judged it.
 type TraceEvent struct {
 	Time   time.Time `json:"time"`

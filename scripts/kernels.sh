@@ -2,6 +2,7 @@
 # Fetches the kernels that the QEMU tests boot into .cache/kernels/NAME:
 #   stock       the one of this release (Debian 12: 6.1)
 #   backports   a newer one, where the release has it (Debian 12: 6.12)
+#   newest      of a later Debian, where it can be had (7.x)
 # Each holds vmlinuz, modules/ (lib/modules/VERSION, unpacked) and version.
 # apt runs on folders of its own, so that the machine's lists are not touched.
 set -euo pipefail
@@ -15,7 +16,8 @@ skip() {
   exit 0
 }
 
-[ ! -e "$kernels/complete" ] || exit 0
+names="stock backports newest"
+[ "$(cat "$kernels/complete" 2>/dev/null)" != "$names" ] || exit 0
 command -v apt-get >/dev/null || skip "there is no apt-get here"
 [ "$(dpkg --print-architecture)" = amd64 ] || skip "only amd64 is known"
 . /etc/os-release
@@ -29,7 +31,10 @@ root=$cache/apt
 rm -rf "$root"
 mkdir -p "$root"/{lists/partial,archives/partial}
 : >"$root/status"
-scripts/sources.sh "$VERSION_CODENAME" "$VERSION_CODENAME-backports" >"$root/sources.list"
+suites=("$VERSION_CODENAME" "$VERSION_CODENAME-backports")
+newest=
+if [ "$ID" = debian ] && [ "$VERSION_CODENAME" = bookworm ]; then newest=trixie-backports suites+=(trixie-backports); fi
+scripts/sources.sh "${suites[@]}" >"$root/sources.list"
 options=(
   -o "Dir::State::lists=$root/lists" -o "Dir::State::status=$root/status"
   -o "Dir::Cache=$root" -o "Dir::Cache::archives=$root/archives"
@@ -47,21 +52,27 @@ quiet() {
 # fetch NAME SUITE
 fetch() {
   local name=$1 suite=$2 image work
+  [ ! -e "$kernels/$name/version" ] || return 0
   image=$(apt-cache "${options[@]}" show "$package/$suite" 2>/dev/null |
     sed -n 's/^Depends: //p' | tr ',' '\n' | sed 's/^ *//; s/[ (].*//' | grep -m 1 '^linux-image-') || return 1
   work=$root/$name
   mkdir -p "$work"
   local wanted=("$image")
-  # Ubuntu keeps the modules apart.
-  if [ "$ID" = ubuntu ]; then wanted+=("linux-modules-${image#linux-image-}"); fi
+  # Ubuntu keeps the modules apart, Debian from 7.0 on the kernel too.
+  local version=${image#linux-image-} part
+  for part in "linux-modules-$version" "linux-binary-$version" "linux-base-$version"; do
+    if apt-cache "${options[@]}" show "$part/$suite" >/dev/null 2>&1; then wanted+=("$part"); fi
+  done
   (cd "$work" && quiet apt-get "${options[@]}" download "${wanted[@]/%//$suite}") || return 1
   local deb
   for deb in "$work"/*.deb; do dpkg-deb -x "$deb" "$work/tree"; done
 
-  local version
-  version=$(basename "$(ls -d "$work"/tree/boot/vmlinuz-*)") && version=${version#vmlinuz-}
-  local modules
+  # The kernel lies in /boot, from 7.0 on beside its modules.
+  local modules binary
   modules=$(ls -d "$work"/tree/{usr/,}lib/modules/"$version" 2>/dev/null | head -n 1)
+  binary=$(ls "$work/tree/boot/vmlinuz-$version" "$modules/vmlinuz" 2>/dev/null | head -n 1)
+  [ -n "$modules" ] && [ -n "$binary" ] || return 1
+  mv "$binary" "$work/vmlinuz"
   find "$modules" -name '*.ko.xz' -exec xz -d {} +
   find "$modules" -name '*.ko.zst' -exec zstd -q -d --rm {} +
   mkdir -p "$work/base/lib/modules"
@@ -71,7 +82,7 @@ fetch() {
   rm -rf "${kernels:?}/$name"
   mkdir -p "$kernels/$name"
   mv "$work/base/lib/modules/$version" "$kernels/$name/modules"
-  mv "$work/tree/boot/vmlinuz-$version" "$kernels/$name/vmlinuz"
+  mv "$work/vmlinuz" "$kernels/$name/vmlinuz"
   echo "$version" >"$kernels/$name/version"
   rm -rf "$work"
   echo "kernel $name: $version"
@@ -80,5 +91,8 @@ fetch() {
 quiet apt-get "${options[@]}" update || skip "apt-get update of the kernel's suites does not work"
 fetch stock "$VERSION_CODENAME" || skip "$package is not to be had"
 fetch backports "$VERSION_CODENAME-backports" || echo "no kernel in $VERSION_CODENAME-backports; the tests that want it will skip" >&2
+if [ -n "$newest" ]; then
+  fetch newest "$newest" || echo "no kernel in $newest; the tests that want it will skip" >&2
+fi
 rm -rf "$root"
-touch "$kernels/complete"
+echo "$names" >"$kernels/complete"

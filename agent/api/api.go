@@ -350,6 +350,8 @@ type Grant struct {
 	Used     time.Time `json:"used,omitzero"`
 	Uses     int64     `json:"uses"`
 	By       string    `json:"by"`
+	// Notice says, of one that was taken back, which run was paused by it.
+	Notice string `json:"notice,omitempty"`
 }
 
 // Why explains a verdict.

@@ -34,8 +34,9 @@ type Review struct {
 	Source    string `json:"source"`
 	// SaysName is what the app calls itself, to be quoted.
 	SaysName string       `json:"saysName,omitempty"`
-	Update   bool         `json:"update,omitempty"` // the app was reviewed before; Lines are what changed
-	Kept     int          `json:"kept,omitempty"`   // lines that stay as they were answered
+	OwnExec  bool         `json:"ownExec,omitempty"` // it runs no program but those of its image
+	Update   bool         `json:"update,omitempty"`  // the app was reviewed before; Lines are what changed
+	Kept     int          `json:"kept,omitempty"`    // lines that stay as they were answered
 	Lines    []ReviewLine `json:"lines,omitempty"`
 	Ports    []ReviewPort `json:"ports,omitempty"`
 	// Replaces is another app of this name that holds grants. None of them

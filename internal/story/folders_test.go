@@ -108,7 +108,9 @@ func TestFolderTakenBackWhileOpen(t *testing.T) {
 			}
 			w.until("the app has it open", func() bool { return strings.Contains(w.want("logs", name), "open") })
 			began := time.Now()
-			w.want("revoke", "--all")
+			if told := w.want("revoke", "--all"); !strings.Contains(told, name+" is paused") {
+				t.Errorf("revoke says %q", told)
+			}
 			w.until("the app is held", func() bool { return w.inspect(name).State == api.Paused })
 			t.Logf("held %s after the command began", time.Since(began))
 			if d := w.inspect(name); !strings.Contains(d.Notice, "files were open") || !strings.Contains(d.Notice, "stop it") {

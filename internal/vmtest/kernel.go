@@ -14,7 +14,17 @@ import (
 const (
 	Stock     = "stock"     // of the release itself; Debian 12: 6.1
 	Backports = "backports" // newer, where the release has one; Debian 12: 6.12
+	Newest    = "newest"    // of a later Debian: 7.x
 )
+
+// LSMKernels are the kernels that tests of LSM programs boot: the second one
+// takes as long again, so it is for CONSENTRY_LONG=1 and for `make test-lsm`.
+func LSMKernels() []string {
+	if os.Getenv("CONSENTRY_LONG") != "" || os.Getenv("CONSENTRY_LSM") != "" {
+		return []string{Backports, Newest}
+	}
+	return []string{Backports}
+}
 
 // defaultModules are what sandboxes stand on, where they are not built in.
 var defaultModules = []string{"overlay", "fuse", "tun"}

@@ -50,6 +50,7 @@ func (o outcome) mirror(t *testing.T) {
 	text := strings.TrimSpace(strings.Join(o.output, ""))
 	switch o.action {
 	case "pass":
+		t.Log(text)
 	case "skip":
 		t.Skip("in the guest: " + text)
 	case "fail":

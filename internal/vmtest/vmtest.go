@@ -29,6 +29,7 @@ type Config struct {
 	Memory  int               // MiB; 0 is 768
 	Disk    int               // MiB of ext4 on /tmp; 0 leaves /tmp a tmpfs (without user xattrs before Linux 6.6)
 	Append  string            // more words of the kernel's command line
+	Exact   bool              // the guest's clock counts instructions, one a nanosecond: costs without noise
 	Timeout time.Duration     // from power on to power off; 0 is 3 minutes
 }
 
@@ -174,6 +175,9 @@ func (m machine) args() []string {
 		"-kernel", m.kernel.image(), "-initrd", m.path("initramfs"),
 		"-append", "console=ttyS0 quiet panic=-1 " + lsm + " " + m.config.Append,
 		"-serial", "file:" + m.path("console"), "-serial", "stdio", "-serial", "file:" + m.path("status"),
+	}
+	if m.config.Exact {
+		args = append(args, "-icount", "shift=0,sleep=off")
 	}
 	if m.config.Disk > 0 {
 		args = append(args, "-drive", "if=virtio,format=raw,cache=unsafe,file="+m.path("disk"))

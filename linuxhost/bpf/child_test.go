@@ -39,6 +39,7 @@ var roles = map[string]func(args []string) error{
 	"nothing":     func([]string) error { return nil },
 	"raise":       raiseRole,
 	"tenant":      tenantRole,
+	"cost":        costRole,
 }
 
 // attempt is one call that a sandbox tries again and again. prepare runs while

@@ -25,7 +25,11 @@ func inGuest() bool { return os.Getenv("CONSENTRY_VMTEST") != "" }
 // TestLSM boots a kernel that loads LSM programs; inside, it is the test.
 func TestLSM(t *testing.T) {
 	if !inGuest() {
-		vmtest.Test(t, thisPackage, "^TestLSM$", vmtest.Config{Kernel: vmtest.Backports})
+		for _, kernel := range vmtest.LSMKernels() {
+			t.Run(kernel, func(t *testing.T) {
+				vmtest.Test(t, thisPackage, "^TestLSM$", vmtest.Config{Kernel: kernel})
+			})
+		}
 		return
 	}
 	g := newGuest(t)

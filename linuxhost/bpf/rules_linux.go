@@ -29,6 +29,9 @@ type Mount struct {
 type Sandbox struct {
 	NetNS  uint32 // inode number of its network namespace
 	Cookie uint64 // of the same
+	// Pinned: only files that did not change since then are run, in nanoseconds
+	// since 1970; 0 is any.
+	Pinned uint64
 	Mounts []Mount
 }
 
@@ -36,6 +39,7 @@ type Sandbox struct {
 type policy struct {
 	Mode, NetNS uint32
 	Cookie      uint64
+	Pinned      uint64
 }
 
 const (
@@ -113,7 +117,7 @@ func (r *Rules) Seal(cgroup uint64, s Sandbox) error {
 }
 
 func (s Sandbox) policy() policy {
-	return policy{Mode: modeSealed, NetNS: s.NetNS, Cookie: s.Cookie}
+	return policy{Mode: modeSealed, NetNS: s.NetNS, Cookie: s.Cookie, Pinned: s.Pinned}
 }
 
 // Grant allows what m says below a mount, and on its file system by the hooks

@@ -105,7 +105,7 @@ func holds(test Test, d data) bool {
 	return (got == test.Value) != test.Not
 }
 
-var policies = map[string]Policy{"app": App(), "worker": Worker(false), "wasm worker": Worker(true)}
+var policies = map[string]Policy{"app": App(), "app without set-id": AppNoSetID(), "worker": Worker(false), "wasm worker": Worker(true)}
 
 var archs = map[string]Arch{"amd64": AMD64, "arm64": ARM64}
 

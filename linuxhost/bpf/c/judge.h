@@ -190,6 +190,48 @@ static __always_inline int judge_mount(__u64 cgroup, enum hook hook, struct vfsm
 	return tell(cgroup, hook, verdict, at.id, wanted, d);
 }
 
+#define CTIME_NSEC 0x3fffffff /* the rest are flags, since 6.13 */
+
+/* changed_at is when a file last changed in any way, in ns since 1970. Who may
+ * change a file cannot choose it. */
+static __always_inline __u64 changed_at(struct inode *inode)
+{
+	struct inode___611 *now = (void *)inode;
+	struct inode___66 *mid = (void *)inode;
+	struct inode___old *old = (void *)inode;
+	__s64 sec;
+	__u32 nsec;
+
+	if (bpf_core_field_exists(now->i_ctime_sec)) {
+		sec = BPF_CORE_READ(now, i_ctime_sec);
+		nsec = BPF_CORE_READ(now, i_ctime_nsec) & CTIME_NSEC;
+	} else if (bpf_core_field_exists(mid->__i_ctime)) {
+		sec = BPF_CORE_READ(mid, __i_ctime.tv_sec);
+		nsec = BPF_CORE_READ(mid, __i_ctime.tv_nsec);
+	} else {
+		sec = BPF_CORE_READ(old, i_ctime.tv_sec);
+		nsec = BPF_CORE_READ(old, i_ctime.tv_nsec);
+	}
+	return sec < 0 ? 0 : (__u64)sec * 1000000000 + nsec;
+}
+
+/*
+ * foreign_program: where programs are pinned to the image, what changed since
+ * the run was made is none of it: a file that was written, moved or linked
+ * there, or copied up by overlayfs. Nor is a memfd.
+ */
+static __always_inline int foreign_program(struct policy *policy, struct file *f)
+{
+	struct inode *inode;
+
+	if (!policy || !policy->pinned)
+		return 0;
+	inode = BPF_CORE_READ(f, f_inode);
+	if (BPF_CORE_READ(inode, i_sb, s_flags) & SB_KERNMOUNT)
+		return 1;
+	return changed_at(inode) >= policy->pinned;
+}
+
 static __always_inline int judge_path(__u64 cgroup, enum hook hook, const struct path *p, struct dentry *d, __u32 wanted)
 {
 	return judge_mount(cgroup, hook, BPF_CORE_READ(p, mnt), d, wanted);
@@ -199,6 +241,14 @@ static __always_inline int judge_file(__u64 cgroup, enum hook hook, struct file 
 {
 	/* Loads that the verifier checks, not calls that copy: an open is hot. */
 	return judge_mount(cgroup, hook, f->f_path.mnt, f->f_path.dentry, wanted);
+}
+
+/* judge_program is judge_file of what is run. */
+static __always_inline int judge_program(__u64 cgroup, enum hook hook, struct policy *policy, struct file *f, __u32 wanted)
+{
+	if (foreign_program(policy, f))
+		return tell(cgroup, hook, -EACCES, 0, wanted, f->f_path.dentry);
+	return judge_file(cgroup, hook, f, wanted);
 }
 
 /*

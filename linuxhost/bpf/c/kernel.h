@@ -31,6 +31,25 @@ struct inode {
 	unsigned short i_mode;
 } KERNEL;
 
+/* When an inode last changed, as kernels have named it. */
+struct inode___611 { /* 6.11 and later */
+	__s64 i_ctime_sec;
+	__u32 i_ctime_nsec;
+} KERNEL;
+
+struct timespec64 {
+	__s64 tv_sec;
+	long tv_nsec;
+} KERNEL;
+
+struct inode___66 { /* 6.6 to 6.10 */
+	struct timespec64 __i_ctime;
+} KERNEL;
+
+struct inode___old {
+	struct timespec64 i_ctime;
+} KERNEL;
+
 struct dentry {
 	struct qstr d_name;
 	struct inode *d_inode;

@@ -26,6 +26,8 @@ int BPF_PROG(file_open, struct file *f)
 		wanted |= RIGHT_WRITE;
 	if (mode & FMODE_EXEC)
 		wanted |= RIGHT_EXEC;
+	if (wanted & RIGHT_EXEC)
+		return judge_program(cgroup, HOOK_OPEN, policy, f, wanted);
 	return judge_file(cgroup, HOOK_OPEN, f, wanted);
 }
 
@@ -69,7 +71,9 @@ int BPF_PROG(mmap_file, struct file *f, unsigned long reqprot, unsigned long pro
 	SCOPE(HOOK_MMAP);
 	if (!f) /* anonymous memory */
 		return 0;
-	return judge_file(cgroup, HOOK_MMAP, f, prot & PROT_EXEC ? RIGHT_EXEC : RIGHT_READ);
+	if (prot & PROT_EXEC)
+		return judge_program(cgroup, HOOK_MMAP, policy, f, RIGHT_EXEC);
+	return judge_file(cgroup, HOOK_MMAP, f, RIGHT_READ);
 }
 
 SEC("lsm/file_mprotect")
@@ -80,7 +84,7 @@ int BPF_PROG(file_mprotect, struct vm_area_struct *vma, unsigned long reqprot, u
 
 	if (!f || !(prot & PROT_EXEC))
 		return 0;
-	return judge_file(cgroup, HOOK_MPROTECT, f, RIGHT_EXEC);
+	return judge_program(cgroup, HOOK_MPROTECT, policy, f, RIGHT_EXEC);
 }
 
 static __always_inline int judge_ioctl(__u64 cgroup, struct file *f, unsigned int cmd)
@@ -130,7 +134,7 @@ SEC("lsm/bprm_check_security")
 int BPF_PROG(bprm_check, struct linux_binprm *bprm)
 {
 	SCOPE(HOOK_EXEC);
-	return judge_file(cgroup, HOOK_EXEC, bprm->file, RIGHT_EXEC);
+	return judge_program(cgroup, HOOK_EXEC, policy, bprm->file, RIGHT_EXEC);
 }
 
 /* ----------------------------------------------------------------- paths */

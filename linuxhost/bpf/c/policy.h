@@ -15,6 +15,7 @@ struct policy {
 	__u32 mode;
 	__u32 netns;  /* inode number of the network namespace */
 	__u64 cookie; /* of the same namespace */
+	__u64 pinned; /* only files that did not change since are run, ns since 1970; 0: any */
 };
 
 #define MAX_SANDBOXES 4096

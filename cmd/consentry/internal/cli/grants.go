@@ -121,6 +121,9 @@ func (c *cli) printRevoked(grants []api.Grant, json bool) error {
 	}
 	for _, g := range grants {
 		fmt.Fprintf(c.Out, "revoked %s: %s %s %s for %s\n", plain(g.ID), plain(g.Verdict), plain(g.Kind), plain(g.Target), plain(g.App))
+		if g.Notice != "" {
+			fmt.Fprintf(c.Out, "  %s\n  stop it with: consentry stop; or let it go on with: consentry unpause\n", plain(g.Notice))
+		}
 	}
 	if len(grants) == 0 {
 		fmt.Fprintln(c.Out, "there was no such rule")

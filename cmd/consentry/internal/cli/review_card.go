@@ -119,6 +119,9 @@ func writeReview(b *strings.Builder, r api.Review, s style) {
 		b.WriteString("\n")
 		writeLine(b, l, s)
 	}
+	if r.OwnExec {
+		b.WriteString("\n  It runs no program but those of its image; where eBPF LSM stands, others are refused.\n")
+	}
 	for _, p := range r.Ports {
 		fmt.Fprintf(b, "\n  It serves port %d%s; -p %d opens it to you.\n", p.Port, label(p.Label), p.Port)
 	}
