@@ -25,10 +25,13 @@ import (
 // The two ends of the cable between the user's machine and the world. The
 // addresses are of AS112 (RFC 7534), which sinks what goes astray.
 const (
-	machineAddr = "192.31.196.1"
-	worldAddr   = "192.31.196.34"
-	webName     = "web.test"
-	otherName   = "other.test"
+	machineAddr  = "192.31.196.1"
+	worldAddr    = "192.31.196.34"
+	machineAddr6 = "2620:4f:8000::1"
+	worldAddr6   = "2620:4f:8000::34"
+	webName      = "web.test"
+	otherName    = "other.test"
+	sixName      = "six.test" // has an IPv6 address only
 )
 
 // built is what all stories share.
@@ -41,6 +44,10 @@ var built struct {
 func TestMain(m *testing.M) {
 	if hits := os.Getenv("STORY_SERVE"); hits != "" {
 		fmt.Fprintln(os.Stderr, serveWeb(hits))
+		os.Exit(1)
+	}
+	if card := os.Getenv("STORY_WATCH"); card != "" {
+		fmt.Fprintln(os.Stderr, watchCard(card))
 		os.Exit(1)
 	}
 	dir, err := os.MkdirTemp("", "story")
@@ -76,8 +83,9 @@ func prepare(dir string) error {
 	base := filepath.Join(root, ".cache", "base.tar")
 	for _, step := range [][]string{
 		{"go", "build", "-o", dir + "/", "./cmd/consentry", "./cmd/consentry-launch", "./cmd/consentry-worker"},
+		{"go", "build", "-o", dir + "/root/", "./attack/probe"},
 		{filepath.Join(root, "scripts", "base.sh"), base},
-		{"go", "run", "./tools/mkimage", "-o", built.image, "-layer", base, "-cmd", "python3,-m,http.server,8000", "-port", "8000"},
+		{"go", "run", "./tools/mkimage", "-o", built.image, "-layer", base, "-folder", dir + "/root=/", "-cmd", "python3,-m,http.server,8000", "-port", "8000"},
 	} {
 		cmd := exec.Command(step[0], step[1:]...)
 		cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
@@ -93,6 +101,7 @@ func serveWeb(hits string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		note(hits+".paths", r.URL.Path)
+		note(hits+".hosts", r.Host)
 		fmt.Fprintf(w, "page of %s\n", r.Host)
 	})
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
@@ -121,6 +130,11 @@ func serveWeb(hits string) error {
 	if err != nil {
 		return err
 	}
+	secure, err := net.Listen("tcp", ":443")
+	if err != nil {
+		return err
+	}
+	go serveEcho(secure, hits)
 	go http.ListenAndServe(":3128", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serveCONNECT(w, r, hits) }))
 	server := &http.Server{Handler: mux, ConnState: func(c net.Conn, s http.ConnState) {
 		if s == http.StateNew {
@@ -148,6 +162,27 @@ func serveCONNECT(w http.ResponseWriter, r *http.Request, hits string) {
 	defer conn.Close()
 	go func() { io.Copy(out, early); out.(*net.TCPConn).CloseWrite() }()
 	io.Copy(conn, out)
+}
+
+// serveEcho gives back what it gets: whoever says a word is answered.
+func serveEcho(l net.Listener, hits string) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer conn.Close()
+			for buf := make([]byte, 64<<10); ; {
+				n, err := conn.Read(buf)
+				if err != nil {
+					return
+				}
+				note(hits+".echo", n)
+				conn.Write(buf[:n])
+			}
+		}()
+	}
 }
 
 // note adds a line to a file that the tests look at.
@@ -189,6 +224,7 @@ func newWorld(t *testing.T) *world {
 		"-n " + w.machine + " link set lo up", "-n " + w.rest + " link set lo up",
 		"-n " + w.machine + " addr add " + machineAddr + "/24 dev " + id + "a", "-n " + w.machine + " link set " + id + "a up",
 		"-n " + w.rest + " addr add " + worldAddr + "/24 dev " + id + "b", "-n " + w.rest + " link set " + id + "b up",
+		"-n " + w.machine + " addr add " + machineAddr6 + "/64 dev " + id + "a nodad", "-n " + w.rest + " addr add " + worldAddr6 + "/64 dev " + id + "b nodad",
 	} {
 		w.run(exec.Command("ip", strings.Fields(line)...))
 	}
@@ -197,7 +233,7 @@ func newWorld(t *testing.T) *world {
 	w.daemon(w.rest, []string{"STORY_SERVE=" + w.hits}, self)
 	must(t, os.WriteFile(w.hosts(), nil, 0o644))
 	w.resolver = w.daemon(w.rest, nil, "dnsmasq", "--keep-in-foreground", "--addn-hosts="+w.hosts(), "--local-ttl=0", "--no-resolv", "--no-hosts", "--bind-interfaces",
-		"--listen-address="+worldAddr, "--user=root", "--pid-file=", "--address=/"+webName+"/"+worldAddr, "--address=/"+otherName+"/"+worldAddr, "--address=/"+registryName+"/"+worldAddr)
+		"--listen-address="+worldAddr, "--user=root", "--pid-file=", "--address=/"+webName+"/"+worldAddr, "--address=/"+otherName+"/"+worldAddr, "--address=/"+sixName+"/"+worldAddr6, "--address=/"+registryName+"/"+worldAddr)
 	w.startAgent()
 	w.watchPosture()
 	return w
