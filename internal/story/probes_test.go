@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -25,6 +26,9 @@ import (
 func TestNetworkAttacks(t *testing.T) {
 	w := newWorld(t)
 	own := w.listens(machinePort)
+	self, err := os.Executable()
+	must(t, err)
+	w.daemon(w.rest, []string{"STORY_ECHO=:443"}, self)
 	seen := w.watch()
 	for n, p := range attack.NetworkProbes {
 		t.Run(fmt.Sprintf("%02d %s", p.Row, p.Name), func(t *testing.T) {
@@ -139,6 +143,24 @@ func newPackets(before, after map[string]int) (kinds []string) {
 		}
 	}
 	return kinds
+}
+
+// serveEcho gives back what it gets: whoever says a word is answered.
+func serveEcho(at string) error {
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		return err
+	}
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer conn.Close()
+			io.Copy(conn, conn)
+		}()
+	}
 }
 
 // watchCard is the watch's own process.

@@ -50,6 +50,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, watchCard(card))
 		os.Exit(1)
 	}
+	if port := os.Getenv("STORY_ECHO"); port != "" {
+		fmt.Fprintln(os.Stderr, serveEcho(port))
+		os.Exit(1)
+	}
 	dir, err := os.MkdirTemp("", "story")
 	if err == nil {
 		err = prepare(dir)
@@ -69,7 +73,7 @@ func prepare(dir string) error {
 		built.skip = "needs root: sandboxes and network namespaces are made"
 		return nil
 	}
-	for _, tool := range []string{"ip", "dnsmasq", "docker-registry", "htpasswd", "skopeo", "mmdebstrap"} {
+	for _, tool := range []string{"ip", "dnsmasq", "docker-registry", "htpasswd", "skopeo", "mmdebstrap", "tcpdump", "tinyproxy", "microsocks"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			built.skip = "needs the tool " + tool + ": run make deps"
 			return nil
@@ -130,11 +134,6 @@ func serveWeb(hits string) error {
 	if err != nil {
 		return err
 	}
-	secure, err := net.Listen("tcp", ":443")
-	if err != nil {
-		return err
-	}
-	go serveEcho(secure, hits)
 	go http.ListenAndServe(":3128", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serveCONNECT(w, r, hits) }))
 	server := &http.Server{Handler: mux, ConnState: func(c net.Conn, s http.ConnState) {
 		if s == http.StateNew {
@@ -162,27 +161,6 @@ func serveCONNECT(w http.ResponseWriter, r *http.Request, hits string) {
 	defer conn.Close()
 	go func() { io.Copy(out, early); out.(*net.TCPConn).CloseWrite() }()
 	io.Copy(conn, out)
-}
-
-// serveEcho gives back what it gets: whoever says a word is answered.
-func serveEcho(l net.Listener, hits string) {
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer conn.Close()
-			for buf := make([]byte, 64<<10); ; {
-				n, err := conn.Read(buf)
-				if err != nil {
-					return
-				}
-				note(hits+".echo", n)
-				conn.Write(buf[:n])
-			}
-		}()
-	}
 }
 
 // note adds a line to a file that the tests look at.
