@@ -18,7 +18,7 @@ import (
 func TestAnAppFindsItsServicesByName(t *testing.T) {
 	w := newWorld(t)
 	seen := w.watch()
-	w.want("run", "-d", "--quiet", "--no-input", "--name", "My_app", built.image, "sleep", "1000")
+	w.want("run", "-d", "--quiet", "--no-input", "--name", "my_app", built.image, "sleep", "1000")
 	look := fmt.Sprintf(`import socket
 for family in (socket.AF_INET, socket.AF_INET6):
     for host in ("api.%[1]s", "gateway.%[1]s", socket.gethostname() + ".%[1]s"):
@@ -26,18 +26,18 @@ for family in (socket.AF_INET, socket.AF_INET6):
         print(host, addr, socket.getnameinfo((addr, 80), socket.NI_NUMERICSERV)[0])
 try: socket.getaddrinfo("another.%[1]s", 80)
 except socket.gaierror: print("no other")`, sandbox.ServiceDomain)
-	got := w.want("exec", "My_app", "python3", "-c", look)
+	got := w.want("exec", "my_app", "python3", "-c", look)
 	for _, line := range []string{
 		"api.consentry.internal 10.0.2.2 gateway.consentry.internal", "gateway.consentry.internal fd00:c0de::2 gateway.consentry.internal",
-		"My-app.consentry.internal 10.0.2.15 my-app", "My-app.consentry.internal fd00:c0de::15 my-app", "no other",
+		"my-app.consentry.internal 10.0.2.15 my-app", "my-app.consentry.internal fd00:c0de::15 my-app", "no other",
 	} {
-		if !strings.Contains(strings.ToLower(got), strings.ToLower(line)+"\n") {
+		if !strings.Contains(got, line+"\n") {
 			t.Errorf("no %q in\n%s", line, got)
 		}
 	}
 	api := fmt.Sprintf("http://%s:%d/v1/kinds", sandbox.DataAPIName, sandbox.DataAPIPort)
 	for host, code := range map[string]string{"": "200", "Host: evil.example": "421"} {
-		out := w.want("exec", "My_app", "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Consentry-Request: 1", "-H", host, api)
+		out := w.want("exec", "my_app", "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Consentry-Request: 1", "-H", host, api)
 		if out != code {
 			t.Errorf("the data API by name, with %q: %s", host, out)
 		}
