@@ -18,7 +18,7 @@ func someFlows() []api.Flow {
 		{Run: run, RunName: name, Direction: "out", Network: "tcp", Host: "example.com", Port: 443, Address: "93.184.216.34:443", State: "open", Grants: []string{"4c1f0001"}, In: 20_480, Out: 512, Began: Now.Add(-5 * time.Minute)},
 		{Run: run, RunName: name, Direction: "out", Network: "tcp", Host: "2606:2800:220:1::1946", Port: 80, Address: "[2606:2800:220:1::1946]:80", Via: "socks5://proxy.example:1080", State: "open", In: 1, Out: 2, Began: Now.Add(-2 * time.Second)},
 		{Run: run, RunName: name, Direction: "out", Network: "udp", Host: "time.example\u202e", Port: 123, State: "held", Began: Now.Add(-10 * time.Second)},
-		{Run: run, RunName: name, Direction: "in", Network: "tcp", Host: "127.0.0.1:50000", Port: 80, State: "open", In: 300, Out: 4000, Began: Now.Add(-time.Hour)},
+		{Run: run, RunName: name, Direction: "in", Network: "tcp", Host: "127.0.0.1", Port: 80, State: "open", In: 300, Out: 4000, Began: Now.Add(-time.Hour)},
 	}
 }
 
