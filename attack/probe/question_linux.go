@@ -100,8 +100,10 @@ func resolveTCP(server netip.AddrPort, query []byte) string {
 		return nameOf(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
-	conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(query))), query...))
+	must(conn.SetDeadline(time.Now().Add(patience)))
+	if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(query))), query...)); err != nil {
+		return nameOf(err)
+	}
 	head := make([]byte, 2)
 	if _, err := io.ReadFull(conn, head); err != nil {
 		return nameOf(err)

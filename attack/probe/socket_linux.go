@@ -121,7 +121,7 @@ func converse(to netip.AddrPort, payload []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
+	must(conn.SetDeadline(time.Now().Add(patience)))
 	if _, err := conn.Write(payload); err != nil {
 		return nil, err
 	}
