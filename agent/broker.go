@@ -19,10 +19,6 @@ import (
 	"github.com/consentry/consentry/sandbox"
 )
 
-// HostName is the name under which an app reaches the user's own computer. It
-// stands for a loopback address and is asked about as one.
-const HostName = "host.consentry.internal"
-
 // broker is the way out of one run. What it is asked comes from the app's
 // worker, which may be compromised: everything is checked again here.
 type broker struct {
@@ -243,7 +239,7 @@ func canonicalTarget(want sandbox.Flow) (netTarget, error) {
 
 // isThisComputer follows RFC 6761, section 6.3, for localhost.
 func isThisComputer(host string) bool {
-	return host == HostName || host == "localhost" || strings.HasSuffix(host, ".localhost")
+	return host == sandbox.HostName || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 // dialled is the target in the dialler's words.

@@ -19,7 +19,7 @@ func TestCanonicalTarget(t *testing.T) {
 		{sandbox.Flow{Network: "udp", Host: "192.0.2.7", Port: 53}, "udp/192.0.2.7:53"},
 		{sandbox.Flow{Network: "tcp", Host: "2001:DB8::1", Port: 80}, "tcp/[2001:db8::1]:80"},
 		{sandbox.Flow{Network: "tcp", Host: "::ffff:127.0.0.1", Port: 80}, "tcp/127.0.0.1:80"},
-		{sandbox.Flow{Network: "tcp", Host: HostName, Port: 8181}, "tcp/127.0.0.1:8181"},
+		{sandbox.Flow{Network: "tcp", Host: sandbox.HostName, Port: 8181}, "tcp/127.0.0.1:8181"},
 		{sandbox.Flow{Network: "tcp", Host: "localhost", Port: 8181}, "tcp/127.0.0.1:8181"},
 		{sandbox.Flow{Network: "tcp", Host: "x.localhost", Port: 8181}, "tcp/127.0.0.1:8181"},
 		{sandbox.Flow{Network: "unix", Host: "/run/docker.sock", Port: 1}, ""},

@@ -135,7 +135,7 @@ func (l *live) startRouter(ctx context.Context, b sandbox.Broker) (*os.File, err
 		theirs.Close()
 		return nil, err
 	}
-	if err := w.Route(ctx, l.rec.ID, l.rec.Request.Bandwidth, ours); err != nil {
+	if err := w.Route(ctx, l.rec.Spec.Hostname, l.rec.Request.Bandwidth, ours); err != nil {
 		theirs.Close()
 		return nil, errors.Join(fmt.Errorf("router: %w", err), w.Close())
 	}

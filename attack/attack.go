@@ -31,6 +31,8 @@ type Probe struct {
 	User sandbox.User
 	// Limits for probes that use something up.
 	Limits sandbox.Limits
+	// Grants are what the user has allowed before, in words of the targets.
+	Grants []string
 	// Want is every attempt, with the results that mean the wall held.
 	Want map[string][]string
 	// Exit is how the program must end; the zero value is success.
@@ -82,7 +84,7 @@ func Run(ctx context.Context, host sandbox.Host, spec sandbox.Spec, broker sandb
 	if err != nil {
 		return Report{}, errors.Join(fmt.Errorf("probe %s: %w", p.Name, err), app.Stop(context.WithoutCancel(ctx)))
 	}
-	attempts, err := parse(<-out)
+	attempts, err := Parse(<-out)
 	return Report{attempts, exit, string(<-complaint)}, err
 }
 
@@ -100,7 +102,8 @@ func readAll(r io.Reader) <-chan []byte {
 	return all
 }
 
-func parse(output []byte) ([]Attempt, error) {
+// Parse reads what the probe program wrote.
+func Parse(output []byte) ([]Attempt, error) {
 	var attempts []Attempt
 	for lines := bufio.NewScanner(bytes.NewReader(output)); lines.Scan(); {
 		var a Attempt

@@ -70,7 +70,11 @@ func (t *names) fillAddress(reply *dnsmessage.Message, q dnsmessage.Question) re
 		reply.RCode = dnsmessage.RCodeNameError
 		return dropNone
 	}
-	addr4, addr6, ok := localhost(host)
+	addr4, addr6, ok := t.local(host)
+	if !ok && t.services.claims(host) {
+		reply.RCode = dnsmessage.RCodeNameError
+		return dropNone
+	}
 	if !ok {
 		addr4, addr6, ok = t.resolve(host)
 	}
@@ -86,9 +90,19 @@ func (t *names) fillAddress(reply *dnsmessage.Message, q dnsmessage.Question) re
 	return dropNone
 }
 
+// local finds the hosts that are no hosts outside.
+func (t *names) local(host string) (addr4, addr6 netip.Addr, ok bool) {
+	if addr4, addr6, ok = localhost(host); ok {
+		return addr4, addr6, ok
+	}
+	return t.services.lookup(host)
+}
+
+const localName = "localhost"
+
 // localhost names stay inside the app (RFC 6761).
 func localhost(host string) (addr4, addr6 netip.Addr, ok bool) {
-	if host != "localhost" && !strings.HasSuffix(host, ".localhost") {
+	if host != localName && !strings.HasSuffix(host, "."+localName) {
 		return netip.Addr{}, netip.Addr{}, false
 	}
 	return netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback(), true
@@ -106,7 +120,10 @@ func (t *names) fillPointer(reply *dnsmessage.Message, q dnsmessage.Question) {
 	if !ok {
 		return
 	}
-	host, ok := t.reverse(addr)
+	host, ok := t.services.reverse(addr)
+	if !ok {
+		host, ok = t.reverse(addr)
+	}
 	if !ok {
 		return
 	}

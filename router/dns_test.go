@@ -38,7 +38,7 @@ func answered(t *testing.T, table *names, query []byte) dnsmessage.Message {
 }
 
 func TestAnswerNames(t *testing.T) {
-	table := newNames(100, time.Now)
+	table := newNames(100, time.Now, newServices(""))
 	long := strings.Repeat(strings.Repeat("a", 63)+".", 3)
 	for _, c := range []struct {
 		name string
@@ -72,7 +72,7 @@ func TestAnswerNames(t *testing.T) {
 }
 
 func TestLocalhostStaysInside(t *testing.T) {
-	table := newNames(1, time.Now)
+	table := newNames(1, time.Now, newServices(""))
 	m := answered(t, table, queryFor(t, "app.localhost.", dnsmessage.TypeA))
 	if a, ok := m.Answers[0].Body.(*dnsmessage.AResource); !ok || a.A != [4]byte{127, 0, 0, 1} {
 		t.Errorf("answer %v", m.Answers)
@@ -87,7 +87,7 @@ func TestLocalhostStaysInside(t *testing.T) {
 // anew is another address.
 func TestNamesAreBoundedAndNotReusedUnderAFlow(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
-	table := newNames(4, func() time.Time { return now })
+	table := newNames(4, func() time.Time { return now }, newServices(""))
 	var first [4]netip.Addr
 	for i := range first {
 		first[i], _, _ = table.resolve(fmt.Sprintf("host%d.example", i))
@@ -120,7 +120,7 @@ func TestNamesAreBoundedAndNotReusedUnderAFlow(t *testing.T) {
 }
 
 func TestSyntheticAddressesLeadToTheirName(t *testing.T) {
-	table := newNames(10, time.Now)
+	table := newNames(10, time.Now, newServices(""))
 	addr4, addr6, _ := table.resolve("example.com")
 	for _, addr := range []netip.Addr{addr4, addr6} {
 		if !isSynthetic(addr) {
@@ -140,7 +140,7 @@ func FuzzDNS(f *testing.F) {
 		f.Add(queryFor(f, "1.0.18.198.in-addr.arpa.", kind))
 	}
 	f.Add(append(queryFor(f, "a.", dnsmessage.TypeA)[:12], 0xc0, 12, 0, 1, 0, 1)) // a pointer to itself
-	table := newNames(64, time.Now)
+	table := newNames(64, time.Now, newServices(""))
 	f.Fuzz(func(t *testing.T, query []byte) {
 		reply, _ := table.answer(query)
 		if reply == nil {

@@ -45,7 +45,7 @@ func (r *Router) upstream(query []byte) (question, bool) {
 		return question{}, false
 	}
 	lookup, ok := lookupOf(all[0])
-	return question{head, all[0], lookup}, ok
+	return question{head, all[0], lookup}, ok && !r.names.services.claims(lookup.Host)
 }
 
 // lookupOf takes a name apart: labels of services stand before the host, as in

@@ -41,8 +41,9 @@ func (n *name) addr6() netip.Addr {
 
 // names is the table of one app, bounded.
 type names struct {
-	max int
-	now func() time.Time
+	max      int
+	now      func() time.Time
+	services *services
 
 	mu       sync.Mutex
 	byHost   map[string]*name
@@ -50,8 +51,8 @@ type names struct {
 	last     uint32
 }
 
-func newNames(max int, now func() time.Time) *names {
-	return &names{max: max, now: now, byHost: map[string]*name{}, byNumber: map[uint32]*name{}}
+func newNames(max int, now func() time.Time, own *services) *names {
+	return &names{max: max, now: now, services: own, byHost: map[string]*name{}, byNumber: map[uint32]*name{}}
 }
 
 func (t *names) size() int {

@@ -29,7 +29,9 @@ type Config struct {
 	DataAPI http.Handler   // on the gateway's port 9999; nil: that port is reset
 	Log     *slog.Logger   // nil: nothing is logged
 	Limits  Limits
-	Now     func() time.Time // nil: time.Now
+	// Hostname is the app's own, for its DNS; may be empty.
+	Hostname string
+	Now      func() time.Time // nil: time.Now
 
 	udpIdle time.Duration // 0: udpIdle; tests have less patience
 }
@@ -89,7 +91,7 @@ func New(c Config) (*Router, error) {
 	}
 	r.link = r.tap.link()
 	r.ctx, r.stop = context.WithCancel(context.Background())
-	r.names = newNames(limits.Names, c.Now)
+	r.names = newNames(limits.Names, c.Now, newServices(c.Hostname))
 	r.flows = &flows{limits: limits, names: r.names, all: map[*flow]struct{}{}}
 	r.syns = newSYNs()
 	r.pings.all = map[pingKey]chan []byte{}

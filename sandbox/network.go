@@ -31,6 +31,17 @@ const (
 	DataAPIPort = 9999
 )
 
+// Names of the app's own wire, below ServiceDomain. The router's DNS knows them
+// and the app's own host name, alone and below the domain; every other name
+// below it does not exist. HostName is the user's own computer: it stands for a
+// loopback address, and a flow to it is asked about as one.
+const (
+	ServiceDomain = "consentry.internal"
+	GatewayName   = "gateway." + ServiceDomain
+	DataAPIName   = "api." + ServiceDomain
+	HostName      = "host." + ServiceDomain
+)
+
 // NetworkPing is the network of a Flow that carries ICMP echo messages, as
 // package router describes them. It has no ports; PingPort stands in their
 // place, so that a target is written like any other: icmp/host:7.

@@ -50,6 +50,9 @@ chromium|chromium-browser|google-chrome chromium
 docker-registry docker-registry
 htpasswd apache2-utils
 dnsmasq dnsmasq-base
+tcpdump tcpdump
+tinyproxy tinyproxy-bin
+microsocks microsocks
 umoci umoci
 podman podman
 skopeo skopeo

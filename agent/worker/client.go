@@ -89,11 +89,11 @@ func (c *Client) PID() int { return c.cmd.Process.Pid }
 func (c *Client) Ended() <-chan struct{} { return c.ended }
 
 // Route starts the router. It takes over link, the socket on which the
-// network card of the app will come. bandwidth is in bytes a second, each way;
-// 0 is no limit.
-func (c *Client) Route(ctx context.Context, run string, bandwidth int64, link *os.File) error {
+// network card of the app will come. hostname is the app's own; bandwidth is in
+// bytes a second, each way, 0 is no limit.
+func (c *Client) Route(ctx context.Context, hostname string, bandwidth int64, link *os.File) error {
 	defer link.Close()
-	_, err := c.peer.Call(ctx, verbRoute, routeJob{Run: run, Bandwidth: bandwidth}, nil, link)
+	_, err := c.peer.Call(ctx, verbRoute, routeJob{Hostname: hostname, Bandwidth: bandwidth}, nil, link)
 	return err
 }
 

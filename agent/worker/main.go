@@ -147,7 +147,7 @@ func (s *server) route(body json.RawMessage, files []*os.File) error {
 	}
 	runtime.GOMAXPROCS(routerThreads(runtime.NumCPU()))
 	go func() {
-		if err := s.runRouter(s.ctx, link, job.Bandwidth); err != nil {
+		if err := s.runRouter(s.ctx, link, job); err != nil {
 			s.log.Error("router", "error", err)
 		}
 		s.peer.Close() // without its router the app is offline: end, so that the agent knows
@@ -161,7 +161,7 @@ func (s *server) route(body json.RawMessage, files []*os.File) error {
 // twice as fast, as two that woke each other.
 func routerThreads(processors int) int { return min(max(processors/2, 1), 2) }
 
-func (s *server) runRouter(ctx context.Context, link *fdwire.Conn, bandwidth int64) error {
+func (s *server) runRouter(ctx context.Context, link *fdwire.Conn, job routeJob) error {
 	card, err := receiveCard(link)
 	if err != nil {
 		return err
@@ -172,7 +172,7 @@ func (s *server) runRouter(ctx context.Context, link *fdwire.Conn, bandwidth int
 	}
 	broker := wire.NewBroker(s.peer)
 	r, err := router.New(router.Config{
-		Link: tap, Broker: broker, Log: s.log, Limits: router.Limits{Bandwidth: bandwidth},
+		Link: tap, Broker: broker, Log: s.log, Limits: router.Limits{Bandwidth: job.Bandwidth}, Hostname: job.Hostname,
 		DataAPI: data.NewHandler(broker, DataAPI()...),
 	})
 	if err != nil {
@@ -199,11 +199,12 @@ func receiveCard(link *fdwire.Conn) (*os.File, error) {
 }
 
 // DataAPI returns the addresses of the data API, as an app writes them: the
-// IPv4 one first.
+// IPv4 one first, the name last.
 func DataAPI() []string {
 	port := strconv.Itoa(data.Port)
 	return []string{
 		net.JoinHostPort(sandbox.Gateway4, port),
 		net.JoinHostPort(sandbox.Gateway6, port),
+		net.JoinHostPort(sandbox.DataAPIName, port),
 	}
 }

@@ -46,7 +46,7 @@ const (
 
 // routeJob starts the router; the link socket comes with it.
 type routeJob struct {
-	Run       string `json:"run"`
+	Hostname  string `json:"hostname"`            // of the app
 	Bandwidth int64  `json:"bandwidth,omitempty"` // bytes a second, each way
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strconv"
 	"strings"
@@ -41,6 +42,7 @@ func main() {
 		"root-power": (*probe).rootPower, "bounded": (*probe).bounded, "shared-socket": (*probe).sharedSocket,
 		"status": (*probe).status, "i386": (*probe).i386, "sleep": (*probe).sleep,
 	}
+	maps.Copy(attacks, networkAttacks())
 	if len(os.Args) < 2 || attacks[os.Args[1]] == nil {
 		fmt.Fprintln(os.Stderr, "usage: probe NAME [key=value]")
 		os.Exit(2)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -85,6 +86,12 @@ func TestFlowsStatsAndCapture(t *testing.T) {
 	must(t, err)
 	if len(raw) < 24 || binary.LittleEndian.Uint32(raw) != 0xa1b23c4d || !strings.Contains(string(raw), "\x03web\x04test") || !strings.Contains(string(raw), "GET /slow") {
 		t.Errorf("the capture of %d bytes lacks the app's own traffic", len(raw))
+	}
+	told := w.run(exec.Command("tcpdump", "-nn", "-A", "-r", pcap)) // somebody else's reader
+	for _, want := range []string{"A? " + webName + ".", "> 10.0.2.2.53:", "Flags [S]", "GET /slow HTTP/1.1"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("tcpdump sees no %q in the capture", want)
+		}
 	}
 	if r := w.result("capture", "app"); r.code == 0 || !strings.Contains(r.err, "hint") {
 		t.Errorf("a capture to nowhere: exit %d %s", r.code, r.err)
@@ -245,10 +252,7 @@ while True:
 // The user's company lets nothing out but through its proxy.
 func TestThroughTheUsersProxy(t *testing.T) {
 	w := newWorld(t)
-	must(t, w.agent.Process.Signal(syscall.SIGKILL))
-	w.until("the agent is gone", func() bool { return w.agentPID() == 0 })
-	w.env = append(w.env, "ALL_PROXY=http://"+worldAddr+":3128", "NO_PROXY="+otherName)
-	w.startAgent()
+	w.restartAgent("ALL_PROXY=http://"+worldAddr+":3128", "NO_PROXY="+otherName)
 	asked := func() string {
 		raw, _ := os.ReadFile(w.hits + ".proxy")
 		return strings.Join(strings.Fields(string(raw)), " ")

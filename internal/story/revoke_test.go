@@ -9,21 +9,26 @@ import (
 )
 
 // A grant that is taken back cuts everything that lives by it, also while the
-// flows move as much as they can, TCP and UDP.
+// flows move as much as they can: TCP and UDP, IPv4 and IPv6.
 func TestRevocationUnderLoad(t *testing.T) {
 	w := newWorld(t)
 	const downloads = 16
 	w.want("run", "-d", "--quiet", "--name", "app", "--no-input", built.image, "sleep", "1000")
-	w.want("allow", "app", "net.connect", webTarget)
-	w.want("allow", "app", "net.connect", "udp/"+webName+":9999")
+	for _, host := range []string{webName, sixName} {
+		w.want("allow", "app", "net.connect", "tcp/"+host+":80")
+		w.want("allow", "app", "net.connect", "udp/"+host+":9999")
+	}
 	load := w.start("exec", "app", "sh", "-c", fmt.Sprintf(
-		"for i in $(seq %d); do curl -4s -o /dev/null http://%s/flood & done; wait; echo ended", downloads, webName))
+		"for i in $(seq %d); do curl -4s -o /dev/null http://%s/flood & curl -6s -o /dev/null http://%s/flood & done; wait; echo ended", downloads/2, webName, sixName))
 	datagrams := w.start("exec", "app", "python3", "-c", fmt.Sprintf(`import socket, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect((socket.gethostbyname(%q), 9999))
+def way(family, host):
+    s = socket.socket(family, socket.SOCK_DGRAM); s.connect(socket.getaddrinfo(host, 9999, family)[0][4]); return s
+ways = [way(socket.AF_INET, %q), way(socket.AF_INET6, %q)]
 while True:
-    try: s.send(b"x" * 1000)
-    except OSError: pass
-    time.sleep(.001)`, webName))
+    for s in ways:
+        try: s.send(b"x" * 1000)
+        except OSError: pass
+    time.sleep(.001)`, webName, sixName))
 	count := func(network string) (n int) {
 		for _, f := range w.flows() {
 			if f.Network == network && f.State == "open" && f.In+f.Out > 0 {
@@ -32,7 +37,7 @@ while True:
 		}
 		return n
 	}
-	w.untilWithin(3, "all flows move bytes", func() bool { return count("tcp") == downloads && count("udp") == 1 })
+	w.untilWithin(3, "all flows move bytes", func() bool { return count("tcp") == downloads && count("udp") == 2 })
 	began := time.Now()
 	w.want("revoke", "--all")
 	revoked := time.Since(began)

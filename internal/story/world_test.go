@@ -26,10 +26,13 @@ import (
 // The two ends of the cable between the user's machine and the world. The
 // addresses are of AS112 (RFC 7534), which sinks what goes astray.
 const (
-	machineAddr = "192.31.196.1"
-	worldAddr   = "192.31.196.34"
-	webName     = "web.test"
-	otherName   = "other.test"
+	machineAddr  = "192.31.196.1"
+	worldAddr    = "192.31.196.34"
+	machineAddr6 = "2620:4f:8000::1"
+	worldAddr6   = "2620:4f:8000::34"
+	webName      = "web.test"
+	otherName    = "other.test"
+	sixName      = "six.test" // has an IPv6 address only
 )
 
 // built is what all stories share.
@@ -42,6 +45,14 @@ var built struct {
 func TestMain(m *testing.M) {
 	if hits := os.Getenv("STORY_SERVE"); hits != "" {
 		fmt.Fprintln(os.Stderr, serveWeb(hits))
+		os.Exit(1)
+	}
+	if card := os.Getenv("STORY_WATCH"); card != "" {
+		fmt.Fprintln(os.Stderr, watchCard(card))
+		os.Exit(1)
+	}
+	if port := os.Getenv("STORY_ECHO"); port != "" {
+		fmt.Fprintln(os.Stderr, serveEcho(port))
 		os.Exit(1)
 	}
 	dir, err := os.MkdirTemp("", "story")
@@ -63,7 +74,7 @@ func prepare(dir string) error {
 		built.skip = "needs root: sandboxes and network namespaces are made"
 		return nil
 	}
-	for _, tool := range []string{"ip", "dnsmasq", "docker-registry", "htpasswd", "skopeo", "mmdebstrap"} {
+	for _, tool := range []string{"ip", "dnsmasq", "docker-registry", "htpasswd", "skopeo", "mmdebstrap", "tcpdump", "tinyproxy", "microsocks"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			built.skip = "needs the tool " + tool + ": run make deps"
 			return nil
@@ -77,8 +88,9 @@ func prepare(dir string) error {
 	base := filepath.Join(root, ".cache", "base.tar")
 	for _, step := range [][]string{
 		{"go", "build", "-o", dir + "/", "./cmd/consentry", "./cmd/consentry-launch", "./cmd/consentry-worker"},
+		{"go", "build", "-o", dir + "/root/", "./attack/probe"},
 		{filepath.Join(root, "scripts", "base.sh"), base},
-		{"go", "run", "./tools/mkimage", "-o", built.image, "-layer", base, "-cmd", "python3,-m,http.server,8000", "-port", "8000"},
+		{"go", "run", "./tools/mkimage", "-o", built.image, "-layer", base, "-folder", dir + "/root=/", "-cmd", "python3,-m,http.server,8000", "-port", "8000"},
 	} {
 		cmd := exec.Command(step[0], step[1:]...)
 		cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
@@ -94,6 +106,7 @@ func serveWeb(hits string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		note(hits+".paths", r.URL.Path)
+		note(hits+".hosts", r.Host)
 		fmt.Fprintf(w, "page of %s\n", r.Host)
 	})
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
@@ -201,6 +214,7 @@ func worldOf(t *testing.T, user *asuser.User) *world {
 		"-n " + w.machine + " link set lo up", "-n " + w.rest + " link set lo up",
 		"-n " + w.machine + " addr add " + machineAddr + "/24 dev " + id + "a", "-n " + w.machine + " link set " + id + "a up",
 		"-n " + w.rest + " addr add " + worldAddr + "/24 dev " + id + "b", "-n " + w.rest + " link set " + id + "b up",
+		"-n " + w.machine + " addr add " + machineAddr6 + "/64 dev " + id + "a nodad", "-n " + w.rest + " addr add " + worldAddr6 + "/64 dev " + id + "b nodad",
 	} {
 		w.run(exec.Command("ip", strings.Fields(line)...))
 	}
@@ -209,7 +223,7 @@ func worldOf(t *testing.T, user *asuser.User) *world {
 	w.daemon(w.rest, []string{"STORY_SERVE=" + w.hits}, self)
 	must(t, os.WriteFile(w.hosts(), nil, 0o644))
 	w.resolver = w.daemon(w.rest, nil, "dnsmasq", "--keep-in-foreground", "--addn-hosts="+w.hosts(), "--local-ttl=0", "--no-resolv", "--no-hosts", "--bind-interfaces",
-		"--listen-address="+worldAddr, "--user=root", "--pid-file=", "--address=/"+webName+"/"+worldAddr, "--address=/"+otherName+"/"+worldAddr, "--address=/"+registryName+"/"+worldAddr)
+		"--listen-address="+worldAddr, "--user=root", "--pid-file=", "--address=/"+webName+"/"+worldAddr, "--address=/"+otherName+"/"+worldAddr, "--address=/"+sixName+"/"+worldAddr6, "--address=/"+registryName+"/"+worldAddr)
 	w.startAgent()
 	if user == nil { // an agent in a user namespace takes root for a stranger
 		w.watchPosture()
