@@ -12,7 +12,7 @@ CROSS   := windows/amd64 windows/arm64 darwin/amd64 darwin/arm64
 PARALLEL ?= 2
 ANSWER   ?=
 
-.PHONY: help deps deps-demo build run test check check-cross check-darwin unit test-long test-lsm bench-launch bench-net bench-wasm kernels clean
+.PHONY: help deps deps-demo build run test check check-cross check-darwin unit test-long test-lsm bench-launch bench-net bench-oci bench-wasm kernels clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ bench-wasm: ## compare running WebAssembly with wazero, Node and wasmtime (minut
 
 bench-net: ## compare the router with other user-mode networks (root; minutes)
 	@scripts/bench-net.sh
+
+bench-oci: ## compare pulling images with skopeo+umoci, podman and containerd (root; minutes)
+	@scripts/bench-oci.sh
 
 kernels: ## fetch the distribution's kernels that the QEMU tests boot
 	@scripts/kernels.sh

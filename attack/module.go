@@ -34,6 +34,3 @@ var ModuleProbes = []Probe{
 		"path_remove_directory", "path_rename", "path_symlink", "path_unlink_file", "poll_oneoff", "random_get",
 		"random_get of all", "email reason", "email buffer", "email length", "request", "http_fetch", "http_fetch for nobody")},
 }
-
-// ReadAttempts reads what a probe printed.
-func ReadAttempts(output []byte) ([]Attempt, error) { return parse(output) }

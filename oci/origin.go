@@ -60,11 +60,13 @@ func newDocument(raw []byte, kind types.MediaType) (document, error) {
 		return document{}, corrupt("manifest %s: %w", digest, err)
 	}
 	switch {
+	case self.Manifests != nil && self.Layers != nil: // CVE-2021-41190
+		return document{}, corrupt("%s is said to be both a manifest and an index", digest)
 	case self.MediaType != "":
 		kind = self.MediaType
 	case self.Schema == 1:
 		kind = types.DockerManifestSchema1
-	case self.Manifests != nil && self.Layers == nil:
+	case self.Manifests != nil:
 		kind = types.OCIImageIndex
 	case !kind.IsImage() && self.Layers != nil:
 		kind = types.OCIManifestSchema1

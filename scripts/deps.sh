@@ -33,6 +33,13 @@ END
   if [ "$group" = bench ]; then
     echo "pasta passt"
     echo "slirp4netns slirp4netns"
+    echo "skopeo skopeo"
+    echo "umoci umoci"
+    echo "podman podman"
+    echo "containerd containerd"
+    echo "docker-registry docker-registry"
+    echo "mkfs.ext4 e2fsprogs"
+    echo "npm npm"
   fi
   [ "$group" = test ] || return 0
   cat <<'END'
@@ -57,6 +64,7 @@ umoci umoci
 podman podman
 skopeo skopeo
 busybox busybox-static
+strace strace
 fusermount3 fuse3
 depmod kmod
 xz xz-utils

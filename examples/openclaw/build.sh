@@ -52,14 +52,18 @@ program() {
   layer "$1" "$work/app"
 }
 
-# account adds the user that the gateway runs as to the accounts of the base.
+# account adds the user that the gateway runs as to the accounts of the base, and
+# its settings. They let OpenClaw connect to 198.18.0.0/15, which it refuses
+# otherwise: Consentry gives every name an address there until you said yes.
 account() {
   mkdir -p "$work/user/etc" "$work/user/home/openclaw/.openclaw"
   tar -xf "$cache/base.tar" -C "$work/user" ./etc/passwd ./etc/group
   echo 'openclaw:x:1000:1000::/home/openclaw:/bin/sh' >>"$work/user/etc/passwd"
   echo 'openclaw:x:1000:' >>"$work/user/etc/group"
   chmod 0644 "$work/user/etc/passwd" "$work/user/etc/group"
-  layer "$work/etc.tar" "$work/user"
+  tar --create --file "$work/etc.tar" --directory "$work/user" --sort=name --owner=0 --group=0 --numeric-owner ./etc
+  cp "$here/openclaw.json" "$work/user/home/openclaw/.openclaw/openclaw.json"
+  chmod 0600 "$work/user/home/openclaw/.openclaw/openclaw.json"
   tar --create --file "$work/home.tar" --directory "$work/user" --sort=name --owner=1000 --group=1000 --numeric-owner ./home/openclaw
 }
 

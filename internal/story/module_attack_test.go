@@ -60,7 +60,7 @@ func TestHostileModules(t *testing.T) {
 				args = append(args, "--memory", strconv.FormatInt(p.Limits.Memory>>20, 10)+"m")
 			}
 			r := w.result(append(args, module, p.Name)...)
-			attempts, err := attack.ReadAttempts([]byte(r.out))
+			attempts, err := attack.Parse([]byte(r.out))
 			must(t, err)
 			report := attack.Report{Attempts: attempts, Exit: sandbox.Exit{Code: r.code}, Stderr: r.err}
 			if err := p.Judge(report); err != nil {

@@ -33,15 +33,15 @@ func texts() [][]byte {
 	for i := range noise {
 		noise[i] = byte(rng.Uint32())
 	}
-	words := make([]byte, 0, 1<<20)
-	for len(words) < 1<<20 {
+	words := make([]byte, 0, 400<<10)
+	for len(words) < 400<<10 {
 		words = append(words, strings.Repeat("ab", rng.IntN(5))+" "+string(noise[rng.IntN(1000):][:rng.IntN(9)])...)
 	}
 	var far []byte
-	for range 20 {
+	for range 11 {
 		far = append(far, noise[:32<<10]...)
 	}
-	skewed := make([]byte, 600<<10) // long codes
+	skewed := make([]byte, 350<<10) // long codes
 	for i := range skewed {
 		skewed[i] = byte(rng.ExpFloat64() * 9)
 	}
@@ -50,7 +50,7 @@ func texts() [][]byte {
 
 func TestSameAsCompressGzip(t *testing.T) {
 	for i, text := range texts() {
-		for level := gzip.HuffmanOnly; level <= gzip.BestCompression; level++ {
+		for _, level := range []int{gzip.HuffmanOnly, gzip.NoCompression, gzip.BestSpeed, gzip.DefaultCompression} {
 			raw := packed(t, level, text)
 			raw = append(raw, packed(t, level, text[:len(text)/3])...) // a second member
 			for _, r := range []io.Reader{bytes.NewReader(raw), iotest.HalfReader(bytes.NewReader(raw))} {
@@ -84,7 +84,7 @@ func TestCutAndChanged(t *testing.T) {
 // compare reads raw with both and fails where they differ.
 func compare(t *testing.T, raw []byte) {
 	t.Helper()
-	const most = 8 << 20
+	const most = 1 << 20
 	ours, ourErr := io.ReadAll(io.LimitReader(NewReader(bytes.NewReader(raw)), most))
 	var theirs []byte
 	zr, theirErr := gzip.NewReader(bytes.NewReader(raw))
@@ -136,7 +136,7 @@ func compareBody(t *testing.T, raw []byte) {
 
 func BenchmarkInflate(b *testing.B) {
 	raw := packed(b, gzip.BestSpeed, texts()[5])
-	b.SetBytes(1 << 20)
+	b.SetBytes(400 << 10)
 	for b.Loop() {
 		if _, err := io.Copy(struct{ io.Writer }{io.Discard}, NewReader(bytes.NewReader(raw))); err != nil {
 			b.Fatal(err)

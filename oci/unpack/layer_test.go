@@ -150,7 +150,7 @@ func TestHostile(t *testing.T) {
 	for i := range maxLinkHops + 2 {
 		loop = append(loop, entry{name: fmt.Sprint("l", i), kind: '2', link: fmt.Sprint("l", i+1)})
 	}
-	for _, c := range []struct {
+	for i, c := range []struct {
 		what    string
 		entries []entry
 		refused bool // else contained: it unpacks
@@ -227,8 +227,10 @@ func TestHostile(t *testing.T) {
 				if !errors.Is(err, ErrHostile) && !errors.Is(err, tar.ErrHeader) {
 					t.Errorf("not refused: %v", err)
 				}
+				t.Logf("%2d  %-45s refused: %.200s", i+1, c.what, strings.ReplaceAll(fmt.Sprint(err), dir, "HOST"))
 				return
 			}
+			t.Logf("%2d  %-45s contained", i+1, c.what)
 			if err != nil {
 				t.Fatalf("refused: %v", err)
 			}
