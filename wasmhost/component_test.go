@@ -45,3 +45,13 @@ int main(void) { puts("from within"); return 3; }`)
 		t.Errorf("exit %+v, output %q", exit, s.out)
 	}
 }
+
+// A component that the usual tool made runs as well; scripts/wasm-fixtures.sh
+// makes it again.
+func TestComponentOfARealTool(t *testing.T) {
+	spec := sandbox.Spec{Process: sandbox.Process{Args: []string{"app", "x"}}}
+	s := begin(t, "testdata/hello.component.wasm", spec, &testBroker{})
+	if exit := s.wait(20 * time.Second); exit.Code != 3 || s.out.String() != "from a component, 2\n" {
+		t.Errorf("exit %+v, output %q, errors %q", exit, s.out, s.err)
+	}
+}

@@ -19,12 +19,27 @@ import (
 
 // eachSample runs f with the samples in Go, C and Rust.
 func eachSample(t *testing.T, f func(t *testing.T, path string)) {
+	t.Helper()
+	eachOf(t, []string{"go", "c", "rust"}, f)
+}
+
+// eachGreeter has the AssemblyScript sample as well, which makes no request; it
+// is kept built, see scripts/wasm-fixtures.sh.
+func eachGreeter(t *testing.T, f func(t *testing.T, path string)) {
+	t.Helper()
+	eachOf(t, []string{"go", "c", "rust", "assemblyscript"}, f)
+}
+
+func eachOf(t *testing.T, languages []string, f func(t *testing.T, path string)) {
+	t.Helper()
 	builds := map[string]func(testing.TB) string{
+		"assemblyscript": func(testing.TB) string { return "../examples/wasm-assemblyscript/main.wasm" },
 		"go":   func(t testing.TB) string { return buildGo(t, "../examples/wasm-go") },
 		"c":    func(t testing.TB) string { return clang(t, "../examples/wasm-c/main.c", "-O2") },
 		"rust": func(t testing.TB) string { return buildRust(t, "../examples/wasm-rust/main.rs") },
 	}
-	for name, build := range builds {
+	for _, name := range languages {
+		build := builds[name]
 		t.Run(name, func(t *testing.T) {
 			if name == "c" {
 				buildC(t, "int main(void){return 0;}") // skips where there is no compiler
@@ -54,7 +69,7 @@ func TestSampleEmail(t *testing.T) {
 		{"withheld", gives(nil, nil), 2, ""},
 		{"wrong type", gives(12, nil), 2, ""},
 	}
-	eachSample(t, func(t *testing.T, path string) {
+	eachGreeter(t, func(t *testing.T, path string) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				broker := &testBroker{email: c.answer}
@@ -76,7 +91,7 @@ func TestSampleEmail(t *testing.T) {
 
 // The module pauses while the user decides, and goes on with the answer.
 func TestSamplePauses(t *testing.T) {
-	eachSample(t, func(t *testing.T, path string) {
+	eachGreeter(t, func(t *testing.T, path string) {
 		asked, answer := make(chan struct{}), make(chan struct{})
 		broker := &testBroker{email: func(ctx context.Context) (any, error) {
 			close(asked)
@@ -106,7 +121,7 @@ func TestSamplePauses(t *testing.T) {
 
 // A stop ends the pause.
 func TestStopEndsQuestion(t *testing.T) {
-	eachSample(t, func(t *testing.T, path string) {
+	eachGreeter(t, func(t *testing.T, path string) {
 		asked := make(chan struct{})
 		broker := &testBroker{email: func(ctx context.Context) (any, error) {
 			close(asked)
