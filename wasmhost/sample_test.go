@@ -34,9 +34,9 @@ func eachOf(t *testing.T, languages []string, f func(t *testing.T, path string))
 	t.Helper()
 	builds := map[string]func(testing.TB) string{
 		"assemblyscript": func(testing.TB) string { return "../examples/wasm-assemblyscript/main.wasm" },
-		"go":   func(t testing.TB) string { return buildGo(t, "../examples/wasm-go") },
-		"c":    func(t testing.TB) string { return clang(t, "../examples/wasm-c/main.c", "-O2") },
-		"rust": func(t testing.TB) string { return buildRust(t, "../examples/wasm-rust/main.rs") },
+		"go":             func(t testing.TB) string { return buildGo(t, "../examples/wasm-go") },
+		"c":              func(t testing.TB) string { return clang(t, "../examples/wasm-c/main.c", "-O2") },
+		"rust":           func(t testing.TB) string { return buildRust(t, "../examples/wasm-rust/main.rs") },
 	}
 	for _, name := range languages {
 		build := builds[name]
