@@ -65,14 +65,14 @@ func (m *moduleStore) path(digest string) string {
 const noticeable = 2 << 20
 
 // slowToCompile says whether the start will take a while: a large module that
-// was not compiled before.
-func (m *moduleStore) slowToCompile(digest, cache string) bool {
+// was not compiled before. How far it is nobody can say: the compiler does not.
+func (m *moduleStore) slowToCompile(digest, cache string) (size int64, slow bool) {
 	info, err := os.Stat(m.path(digest))
 	if err != nil || info.Size() < noticeable {
-		return false
+		return 0, false
 	}
 	kept, err := os.ReadDir(cache)
-	return err == nil && len(kept) == 0
+	return info.Size(), err == nil && len(kept) == 0
 }
 
 // add copies the module at source into the store and says what it is. Nothing

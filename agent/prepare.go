@@ -102,8 +102,8 @@ func (a *Agent) prepareModule(rec *record, module app.App, progress func(api.Pro
 	if err != nil {
 		return err
 	}
-	if a.modules.slowToCompile(module.Digest, cache) {
-		progress(api.Progress{Phase: "compile", Item: module.Name})
+	if size, slow := a.modules.slowToCompile(module.Digest, cache); slow {
+		progress(api.Progress{Phase: "installing", Item: fmt.Sprintf("%s (%.1f MiB)", module.Name, float64(size)/(1<<20))})
 	}
 	rec.Spec.Module = &sandbox.Module{Path: a.modules.path(module.Digest), Digest: module.Digest, Cache: cache, Call: rec.Request.Call}
 	rec.Spec.Process.Args = append([]string{module.Name}, rec.Request.Args...)

@@ -236,7 +236,7 @@ type PullRequest struct {
 
 // Progress of a pull. Total is 0 where it is not known.
 type Progress struct {
-	Phase string `json:"phase"`          // "resolve", "download", "unpack", "done", "compile"
+	Phase string `json:"phase"`          // "resolve", "download", "unpack", "done", "installing"
 	Item  string `json:"item,omitempty"` // short digest of a layer
 	Done  int64  `json:"done"`           // bytes
 	Total int64  `json:"total"`
