@@ -33,12 +33,32 @@ func sample(t *testing.T, language string) string {
 	return out
 }
 
+// installingIsShown runs a large module that is new here three times: a line
+// where somebody reads it, none for machines, none when it was compiled before.
+func installingIsShown(w *world) {
+	module, line := sample(w.t, "go"), "installing go.wasm ("
+	if r := w.result("run", "--rm", "--no-input", "--json", module); strings.Contains(r.err+r.out, line) {
+		w.t.Errorf("--json: %s%s", r.out, r.err)
+	}
+	fresh := filepath.Join(w.t.TempDir(), "go.wasm")
+	raw, err := os.ReadFile(module)
+	must(w.t, err)
+	must(w.t, os.WriteFile(fresh, append(raw, 0, 2, 1, 'x'), 0o600)) // another one, by a custom section
+	if r := w.result("run", "--rm", "--no-input", fresh); strings.Count(r.err, line) != 1 {
+		w.t.Errorf("the first run says %s", r.err)
+	}
+	if r := w.result("run", "--rm", "--no-input", fresh); strings.Contains(r.err, line) {
+		w.t.Errorf("the second run says %s", r.err)
+	}
+}
+
 func TestAModuleAsksForTheEmailAndFetches(t *testing.T) {
 	w := newWorld(t)
 	const email = "ada@example.org"
 	if r := w.result("profile", "set", "email="+email); r.code != 0 {
 		t.Fatal(r.err)
 	}
+	installingIsShown(w)
 	for _, language := range []string{"go", "c"} {
 		t.Run(language, func(t *testing.T) {
 			module := sample(t, language)
