@@ -48,7 +48,7 @@ func (e *farEnd) setLinger() {
 	}
 	e.lingers = now
 	e.conn.SetReadDeadline(now.Add(2 * linger)) //nolint:errcheck // the read tells
-	if e.gone.Load() { // expire came in between, and its deadline stands
+	if e.gone.Load() {                          // expire came in between, and its deadline stands
 		e.conn.SetReadDeadline(past) //nolint:errcheck // the read tells
 	}
 }
