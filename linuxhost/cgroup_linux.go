@@ -103,17 +103,17 @@ func stateCgroup(stateDir string) string {
 
 // newCgroup makes the cgroup of a run and sets its limits. Where the machine
 // has no controllers and the user waived them, it is what there is of it.
-func newCgroup(stateDir string, spec sandbox.Spec) (*cgroup, error) {
+func newCgroup(call groundCall) (*cgroup, error) {
 	trees, err := hierarchies()
 	if err != nil {
 		return nil, err
 	}
-	if missing := missingControllers(trees); len(missing) > 0 && !slices.Contains(spec.Waived, sandbox.WaiveCgroup) {
+	if missing := missingControllers(trees); len(missing) > 0 && !slices.Contains(call.Waived, sandbox.WaiveCgroup) {
 		return nil, fmt.Errorf("%w: cgroup controllers %s; to run this app with rlimits only: --waive %s",
 			sandbox.ErrNotSupported, strings.Join(missing, ", "), sandbox.WaiveCgroup)
 	}
-	g := &cgroup{trees: trees, path: filepath.Join(stateCgroup(stateDir), spec.ID)}
-	if err := g.make(spec.Limits); err != nil {
+	g := &cgroup{trees: trees, path: filepath.Join(stateCgroup(call.StateDir), call.Name)}
+	if err := g.make(call.Limits); err != nil {
 		return nil, errors.Join(err, g.remove())
 	}
 	return g, nil

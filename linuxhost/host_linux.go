@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/linuxhost/bpf"
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/sandbox/wire"
 )
@@ -107,7 +108,7 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (
 	}
 	var reply runReply
 	_, err = l.peer.Call(ctx, verbStart, startCall{
-		Spec: spec, StateDir: h.config.StateDir, Pins: pinsOf(raised), NoLSM: lsmText(raised, noFence), Attached: mask,
+		Spec: spec, Ground: h.groundOf(spec, raised), NoLSM: lsmText(raised, noFence), Attached: mask,
 	}, &reply, files...)
 	if err != nil {
 		l.end()
@@ -118,6 +119,13 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (
 		return h.trace(ctx, spec.ID, over, see)
 	}
 	return i, nil
+}
+
+func (h *Host) groundOf(spec sandbox.Spec, raised *bpf.Fence) groundCall {
+	return groundCall{
+		Name: spec.ID, StateDir: h.config.StateDir, IDBase: spec.Image.IDBase, Pins: pinsOf(raised),
+		Waived: spec.Waived, Limits: spec.Limits,
+	}
 }
 
 // launcherHold is the agent's hold on a launcher process.

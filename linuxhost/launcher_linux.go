@@ -28,6 +28,7 @@ type launcher struct {
 	state    string
 	group    *cgroup
 	init     *initProcess
+	ground   *ground
 	landlock int
 	hadRoot  bool // a process was started as the image's root
 	paused   bool
@@ -81,6 +82,9 @@ func (l *launcher) tearDown() error {
 	l.mu.Lock()
 	child, group, verdicts := l.init, l.group, l.verdicts
 	l.init, l.group, l.verdicts = nil, nil, nil
+	if l.ground != nil {
+		l.ground.close()
+	}
 	l.mu.Unlock()
 	if child != nil {
 		child.kill()
@@ -109,6 +113,8 @@ func (l *launcher) handle(ctx context.Context, verb string, body json.RawMessage
 	}
 	fdwire.CloseAll(files)
 	switch verb {
+	case verbGround:
+		return wire.Reply{}, l.prepare(ctx, body)
 	case verbWait:
 		return l.wait(ctx, body)
 	case verbSignal:
@@ -166,34 +172,25 @@ func (l *launcher) start(ctx context.Context, body json.RawMessage, files []*os.
 	return wire.Reply{Body: reply}, nil
 }
 
-// build makes everything but the app: cgroup, init, mounts, network, walls.
-func (l *launcher) build(ctx context.Context, call startCall, link *os.File) (err error) {
+// build makes everything but the app: the ground, mounts, walls.
+func (l *launcher) build(ctx context.Context, call startCall, link *os.File) error {
 	spec := call.Spec
 	spec.Limits = withDefaults(spec.Limits)
-	group, err := newCgroup(call.StateDir, spec)
+	laid, err := l.stand(ctx, call.Ground)
 	if err != nil {
 		return errors.Join(err, closeIf(link))
 	}
 	l.mu.Lock()
-	l.spec, l.state, l.group, l.noLSM = spec, call.StateDir, group, call.NoLSM
-	if call.Pins != "" {
-		l.verdicts, err = openVerdicts(call.Pins, group)
-	}
+	l.spec, l.noLSM = spec, call.NoLSM
+	child, group := l.init, l.group
 	l.mu.Unlock()
-	if err != nil {
-		return errors.Join(err, closeIf(link))
+	if child == nil { // it was taken down meanwhile
+		return errors.Join(sandbox.ErrUnavailable, closeIf(link))
 	}
-	child, err := l.clone(group, spec.Image.IDBase)
-	if err != nil {
-		return errors.Join(err, closeIf(link))
-	}
-	l.mu.Lock()
-	l.init = child
-	l.mu.Unlock()
-	if err := connect(child, link); err != nil {
+	if err := laid.connect(link); err != nil {
 		return err
 	}
-	if err := l.furnish(ctx, child, spec, call.StateDir); err != nil {
+	if err := l.furnish(ctx, child, spec, call.Ground.StateDir, laid.ids); err != nil {
 		return err
 	}
 	if err := l.ask(ctx, child, spec.Asks); err != nil {
@@ -241,26 +238,8 @@ func (l *launcher) clone(group *cgroup, idBase uint32) (child *initProcess, err 
 	return child, err
 }
 
-// connect makes the network card. Without a link the app has a loopback only.
-func connect(child *initProcess, link *os.File) error {
-	tap, err := makeNetwork(child.pid())
-	if err != nil {
-		return errors.Join(err, closeIf(link))
-	}
-	defer tap.Close()
-	if link == nil {
-		return nil
-	}
-	return sendLink(link, tap)
-}
-
 // furnish passes every mount of the sandbox to init.
-func (l *launcher) furnish(ctx context.Context, child *initProcess, spec sandbox.Spec, stateDir string) error {
-	ids, err := child.idsFile()
-	if err != nil {
-		return err
-	}
-	defer ids.Close()
+func (l *launcher) furnish(ctx context.Context, child *initProcess, spec sandbox.Spec, stateDir string, ids *os.File) error {
 	if err := passLayers(ctx, child, spec.Image.Lower, ids); err != nil {
 		return err
 	}
