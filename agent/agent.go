@@ -76,6 +76,7 @@ type Agent struct {
 
 	mu   sync.Mutex
 	runs map[string]*run // by id
+	lent map[uint32]bool // slots of sandboxes that wait for a run
 }
 
 // Open loads what is kept and cleans up after a crash. The caller holds the
@@ -85,7 +86,7 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	a := &Agent{
-		cfg: cfg, started: cfg.Now(), over: make(chan struct{}), closing: make(chan struct{}), runs: map[string]*run{},
+		cfg: cfg, started: cfg.Now(), over: make(chan struct{}), closing: make(chan struct{}), runs: map[string]*run{}, lent: map[uint32]bool{},
 		dialler: dial.New(dial.Config{Proxies: cfg.Proxies}),
 	}
 	defer func() {
@@ -132,6 +133,9 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if preparer, can := cfg.Image.(sandbox.Preparer); can {
+		preparer.KeepReady(lender{a})
+	}
 	a.note(consent.Event{Event: "agent-start", Detail: cfg.Version})
 	return a, nil
 }

@@ -122,13 +122,17 @@ func newCgroup(call groundCall) (*cgroup, error) {
 // complete says whether every required limit has a controller.
 func (g *cgroup) complete() bool { return len(missingControllers(g.trees)) == 0 }
 
-func (g *cgroup) make(limits sandbox.Limits) error {
+// make leaves the limits for later where they are not known yet.
+func (g *cgroup) make(limits *sandbox.Limits) error {
 	for _, h := range g.trees {
 		if err := h.mkdir(g.path); err != nil {
 			return fmt.Errorf("cgroup: %w", err)
 		}
 	}
-	return g.limit(limits)
+	if limits == nil {
+		return nil
+	}
+	return g.limit(*limits)
 }
 
 // mkdir makes every level; in v2 a level has a controller only if the one

@@ -202,5 +202,9 @@ func pinsOf(f *bpf.Fence) string {
 	return f.Pins
 }
 
-// Close takes the eBPF programs away. Nothing that the host started may run.
-func (h *Host) Close() error { return h.fence.lower(h.config.StateDir) }
+// Close ends what waits and takes the eBPF programs away. No app may run.
+func (h *Host) Close() error {
+	h.pool.close()
+	h.ending.Wait()
+	return h.fence.lower(h.config.StateDir)
+}

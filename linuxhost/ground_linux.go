@@ -30,8 +30,8 @@ func (g *ground) close() {
 // errOtherGround is the answer to a start on a ground that was laid otherwise.
 var errOtherGround = fmt.Errorf("%w: the sandbox was prepared for another kind of run", sandbox.ErrInvalid)
 
-// fits says whether a run may stand on g. Limits are set anew, and the name of
-// the cgroup means nothing.
+// fits says whether a run may stand on g. Limits are not set
+// before, and the name of the cgroup means nothing.
 func (g *ground) fits(call groundCall) bool {
 	had := g.call
 	return had.StateDir == call.StateDir && had.IDBase == call.IDBase && had.Pins == call.Pins &&
@@ -58,7 +58,6 @@ func (l *launcher) lay(ctx context.Context, call groundCall) error {
 	if twice {
 		return fmt.Errorf("%w: the ground is laid", sandbox.ErrInvalid)
 	}
-	call.Limits = withDefaults(call.Limits)
 	group, err := newCgroup(call)
 	if err != nil {
 		return err
@@ -93,19 +92,19 @@ func (l *launcher) lay(ctx context.Context, call groundCall) error {
 // stand returns the ground for call: the one that waits, or a new one.
 func (l *launcher) stand(ctx context.Context, call groundCall) (*ground, error) {
 	l.mu.Lock()
-	laid, group := l.ground, l.group
+	laid, group, child := l.ground, l.group, l.init
 	l.mu.Unlock()
 	if laid == nil {
 		err := l.lay(ctx, call)
 		return l.ground, err
 	}
+	if child == nil || child.dead() {
+		return nil, fmt.Errorf("%w: the sandbox ended while it waited", sandbox.ErrUnavailable)
+	}
 	if !laid.fits(call) {
 		return nil, errOtherGround
 	}
-	if call.Limits = withDefaults(call.Limits); call.Limits == laid.call.Limits {
-		return laid, nil
-	}
-	return laid, group.limit(call.Limits)
+	return laid, group.limit(*call.Limits)
 }
 
 // connect hands the network card over. Without a link the app has a loopback

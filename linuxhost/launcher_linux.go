@@ -176,6 +176,7 @@ func (l *launcher) start(ctx context.Context, body json.RawMessage, files []*os.
 func (l *launcher) build(ctx context.Context, call startCall, link *os.File) error {
 	spec := call.Spec
 	spec.Limits = withDefaults(spec.Limits)
+	call.Ground.Limits = &spec.Limits
 	laid, err := l.stand(ctx, call.Ground)
 	if err != nil {
 		return errors.Join(err, closeIf(link))

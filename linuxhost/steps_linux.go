@@ -49,9 +49,7 @@ var groundSteps = []step{
 	{"dev", (*builder).mountDev},
 	{"mask", (*builder).maskPaths},
 	{"time namespace", (*builder).unshareTime},
-	{"no new privileges", (*builder).noNewPrivileges},
 	{"bounding set", (*builder).cutBoundingSet},
-	{"landlock", (*builder).restrictScopes},
 	{"seccomp filter", (*builder).compileFilter},
 }
 
@@ -72,6 +70,7 @@ var steps = []step{
 	{"no file of the host", (*builder).noHostFiles},
 	{"limits", (*builder).setRlimits},
 	{"capabilities", (*builder).dropCapabilities},
+	{"landlock", (*builder).restrictScopes}, // ends what other threads may do to this one
 	{"not dumpable", (*builder).notDumpable},
 	{"seccomp", (*builder).seccomp},
 }

@@ -149,11 +149,6 @@ var rootCapabilities = []uint{
 // maxCapability bounds the walk over capabilities; the kernel ends it earlier.
 const maxCapability = 63
 
-// noNewPrivileges is for good, on every thread and what is started from it.
-func (*builder) noNewPrivileges() error {
-	return onAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0)
-}
-
 // cutBoundingSet cuts it where programs are started, as only an exec looks at
 // it; elsewhere no_new_privs stands. (A call on all threads stops the world:
 // forty of them would be most of a start.)
@@ -162,7 +157,12 @@ func (b *builder) cutBoundingSet() error {
 }
 
 // dropCapabilities takes all but a few from every thread.
-func (*builder) dropCapabilities() error { return setCapabilities(rootCapabilities) }
+func (*builder) dropCapabilities() error {
+	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
+		return fmt.Errorf("no_new_privs: %w", err)
+	}
+	return setCapabilities(rootCapabilities)
+}
 
 // dropBoundingSet leaves keep in the bounding set of this thread, and nothing
 // in the ambient set, so that no exec of it or its children gives more back.
