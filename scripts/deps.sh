@@ -33,6 +33,10 @@ END
   if [ "$group" = bench ]; then
     echo "pasta passt"
     echo "slirp4netns slirp4netns"
+    echo "bwrap bubblewrap"
+    echo "crun crun"
+    echo "runc runc"
+    echo "busybox busybox-static"
   fi
   [ "$group" = test ] || return 0
   cat <<'END'
