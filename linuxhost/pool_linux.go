@@ -12,7 +12,7 @@ import (
 	"github.com/consentry/consentry/sandbox"
 )
 
-// What waits costs memory (about 12 MB each: a launcher and an init), so there
+// What waits costs memory (two processes each, a launcher and an init), so there
 // are few, and none on a machine where nothing was started for a while.
 const (
 	defaultReady = 2

@@ -70,7 +70,7 @@ var steps = []step{
 	{"no file of the host", (*builder).noHostFiles},
 	{"limits", (*builder).setRlimits},
 	{"capabilities", (*builder).dropCapabilities},
-	{"landlock", (*builder).restrictScopes}, // ends what other threads may do to this one
+	{"landlock", (*builder).restrictScopes},
 	{"not dumpable", (*builder).notDumpable},
 	{"seccomp", (*builder).seccomp},
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/consentry/consentry/sandbox"
 )
 
-// A worker that waits takes about 30 MB, most of it shared with the agent's own
-// program, so there are few, and none when nothing was started for a while.
+// A worker that waits costs memory, so there are few, and none when nothing was
+// started for a while.
 const (
 	defaultReady = 2
 	readyTime    = 5 * time.Minute
