@@ -41,7 +41,8 @@ unit:
 test-lsm: deps kernels ## the LSM programs and the host behind them, in QEMU, on two kernels
 	@CONSENTRY_LSM=1 go test -p 1 -timeout 30m -run 'LSM|WithoutBPF' ./linuxhost/bpf ./linuxhost ./attack
 
-bench-launch: build ## compare the start of a sandbox with bwrap, crun and runc (root; needs them installed)
+bench-launch: build ## compare the start of a sandbox with bwrap, crun and runc (root)
+	@scripts/deps.sh bench
 	@go run ./bench/launch
 
 test-long: deps build kernels ## the long variants of tests as well (an hour or more)

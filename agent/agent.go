@@ -17,6 +17,7 @@ import (
 	"github.com/consentry/consentry/agent/dial"
 	"github.com/consentry/consentry/agent/snapshot"
 	"github.com/consentry/consentry/agent/volume"
+	"github.com/consentry/consentry/agent/worker"
 	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/data"
 	"github.com/consentry/consentry/oci"
@@ -25,14 +26,12 @@ import (
 
 // Config is everything the agent is given; nothing is read from the environment.
 type Config struct {
-	Data    string // directory of what is kept
-	Self    string // the program, to start workers with
-	Worker  string // a smaller program for those of images; "" for Self
+	Data    string       // directory of what is kept
+	Workers *worker.Pool // for routers; the agent closes it. nil where no image runs
 	Version string
 	Hold    time.Duration // 0: the engine's default
 	Unused  time.Duration // how long a yes for always lasts unused; 0: the engine's default, negative: for ever
 	Log     *slog.Logger
-	LogFile io.Writer // takes the logs of worker processes
 	Now     func() time.Time
 	Proxies dial.Settings // the user's upstream proxies
 
@@ -75,6 +74,7 @@ type Agent struct {
 
 	mu   sync.Mutex
 	runs map[string]*run // by id
+	lent map[uint32]bool // slots of sandboxes that wait for a run
 }
 
 // Open loads what is kept and cleans up after a crash. The caller holds the
@@ -84,7 +84,7 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	a := &Agent{
-		cfg: cfg, started: cfg.Now(), over: make(chan struct{}), closing: make(chan struct{}), runs: map[string]*run{},
+		cfg: cfg, started: cfg.Now(), over: make(chan struct{}), closing: make(chan struct{}), runs: map[string]*run{}, lent: map[uint32]bool{},
 		dialler: dial.New(dial.Config{Proxies: cfg.Proxies}),
 	}
 	defer func() {
@@ -128,6 +128,9 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if preparer, can := cfg.Image.(sandbox.Preparer); can {
+		preparer.KeepReady(lender{a})
+	}
 	a.note(consent.Event{Event: "agent-start", Detail: cfg.Version})
 	return a, nil
 }
@@ -236,6 +239,9 @@ func (a *Agent) Close() error {
 // closeHosts has the hosts take away what stood above all runs.
 func (a *Agent) closeHosts() error {
 	var errs error
+	if a.cfg.Workers != nil {
+		errs = a.cfg.Workers.Close()
+	}
 	for _, host := range []sandbox.Host{a.cfg.Image, a.cfg.Module} {
 		if c, ok := host.(io.Closer); ok {
 			errs = errors.Join(errs, c.Close())

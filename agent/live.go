@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,7 +128,7 @@ func (l *live) startRouter(ctx context.Context, b sandbox.Broker) (*os.File, err
 	if err != nil {
 		return nil, err
 	}
-	w, err := worker.Start(ctx, cmp.Or(l.agent.cfg.Worker, l.agent.cfg.Self), b, l.agent.cfg.LogFile)
+	w, err := l.agent.cfg.Workers.Get(ctx, b)
 	if err != nil {
 		ours.Close()
 		theirs.Close()

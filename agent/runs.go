@@ -29,11 +29,15 @@ func (a *Agent) list() []*run {
 
 // register gives a prepared run its name, its ids and its directory.
 func (a *Agent) register(rec *record) (*run, error) {
+	var ready []uint32
+	if rec.Format != formatModule {
+		ready = a.readySlots()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	taken, used := map[string]bool{}, map[uint32]bool{}
+	taken := map[string]bool{}
 	for _, r := range a.runs {
-		taken[r.rec.Name], used[r.rec.Slot] = true, true
+		taken[r.rec.Name] = true
 	}
 	if taken[rec.Name] {
 		return nil, &api.Error{
@@ -48,15 +52,11 @@ func (a *Agent) register(rec *record) (*run, error) {
 			rec.Name = name + "-" + rec.ID[:4]
 		}
 	}
-	for used[rec.Slot] {
-		rec.Slot++
+	slot, err := a.freeSlot(ready)
+	if err != nil {
+		return nil, err
 	}
-	if rec.Slot >= slots {
-		return nil, &api.Error{
-			Code: "too-many", Message: fmt.Sprintf("there are %d runs already", slots), Status: statusConflict,
-			Hint: "remove some with: consentry rm NAME",
-		}
-	}
+	rec.Slot = slot
 	dir := a.runDir(rec.ID)
 	rec.place(dir)
 	if m := rec.App.Manifest; rec.Spec.Image != nil && m != nil && m.Exec == app.ExecImage {

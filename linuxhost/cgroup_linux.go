@@ -119,17 +119,17 @@ func stateCgroup(stateDir string) string {
 
 // newCgroup makes the cgroup of a run and sets its limits. Where the machine
 // has no controllers and the user waived them, it is what there is of it.
-func newCgroup(stateDir string, spec sandbox.Spec) (*cgroup, error) {
+func newCgroup(call groundCall) (*cgroup, error) {
 	trees, err := hierarchies()
 	if err != nil {
 		return nil, err
 	}
-	if missing := missingControllers(trees); len(missing) > 0 && !slices.Contains(spec.Waived, sandbox.WaiveCgroup) {
+	if missing := missingControllers(trees); len(missing) > 0 && !slices.Contains(call.Waived, sandbox.WaiveCgroup) {
 		return nil, fmt.Errorf("%w: cgroup controllers %s; to run this app with rlimits only: --waive %s",
 			sandbox.ErrNotSupported, strings.Join(missing, ", "), sandbox.WaiveCgroup)
 	}
-	g := &cgroup{trees: trees, path: filepath.Join(stateCgroup(stateDir), spec.ID)}
-	if err := g.make(spec.Limits); err != nil {
+	g := &cgroup{trees: trees, path: filepath.Join(stateCgroup(call.StateDir), call.Name)}
+	if err := g.make(call.Limits); err != nil {
 		return nil, errors.Join(err, g.remove())
 	}
 	return g, nil
@@ -138,13 +138,17 @@ func newCgroup(stateDir string, spec sandbox.Spec) (*cgroup, error) {
 // complete says whether every required limit has a controller.
 func (g *cgroup) complete() bool { return len(missingControllers(g.trees)) == 0 }
 
-func (g *cgroup) make(limits sandbox.Limits) error {
+// make leaves the limits for later where they are not known yet.
+func (g *cgroup) make(limits *sandbox.Limits) error {
 	for _, h := range g.trees {
 		if err := h.mkdir(g.path); err != nil {
 			return fmt.Errorf("cgroup: %w", err)
 		}
 	}
-	return g.limit(limits)
+	if limits == nil {
+		return nil
+	}
+	return g.limit(*limits)
 }
 
 // mkdir makes every level; in v2 a level has a controller only if the one

@@ -90,7 +90,7 @@ func (b *builder) cover(m target) error {
 		if err != nil {
 			return fmt.Errorf("cover %s: %w", name, err)
 		}
-		err = b.bindOver("/dev/null", at, 0)
+		err = bindOver(b.root, "/dev/null", at, 0)
 		if err := errors.Join(err, at.Close()); err != nil {
 			return fmt.Errorf("cover %s: %w", name, err)
 		}

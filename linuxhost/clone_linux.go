@@ -110,6 +110,15 @@ func (p *initProcess) kill() {
 	p.cmd.Process.Kill()
 }
 
+func (p *initProcess) dead() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 func (p *initProcess) pid() int { return p.cmd.Process.Pid }
 
 // idsFile opens init's user namespace, which says how the image's ids map.

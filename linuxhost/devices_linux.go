@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountAt mounts a file system of a type on a directory of the new root.
+// mountAt mounts a file system of a type on a directory of the stage.
 func (b *builder) mountAt(dir, kind string, flags uintptr, options string) error {
-	if err := b.root.mkdirAll(dir); err != nil {
+	if err := b.stage.mkdirAll(dir); err != nil {
 		return err
 	}
-	at, err := b.root.openOwn(dir)
+	at, err := b.stage.openOwn(dir)
 	if err != nil {
 		return err
 	}
@@ -61,10 +61,10 @@ func (b *builder) mountDev() error {
 func (b *builder) bindDevice(name string) error {
 	device := b.devices[name]
 	defer device.Close()
-	if err := b.root.replace("/dev/"+name, ""); err != nil {
+	if err := b.stage.replace("/dev/"+name, ""); err != nil {
 		return err
 	}
-	at, err := b.root.open("/dev/"+name, unix.O_PATH, unix.RESOLVE_NO_SYMLINKS)
+	at, err := b.stage.open("/dev/"+name, unix.O_PATH, unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ var devLinks = map[string]string{
 }
 
 func (b *builder) linkDev() error {
-	dev, err := b.root.openOwn("/dev")
+	dev, err := b.stage.openOwn("/dev")
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ var (
 func (b *builder) maskPaths() error {
 	for _, name := range maskedFiles {
 		if err := b.onProc(name, func(at *os.File) error {
-			return b.bindOver("/dev/null", at, unix.MOUNT_ATTR_RDONLY)
+			return bindOver(b.stage, "/dev/null", at, unix.MOUNT_ATTR_RDONLY)
 		}); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -124,17 +124,16 @@ func (b *builder) maskPaths() error {
 		}
 	}
 	for _, name := range readOnlyDirs {
-		if err := b.onProc(name, func(at *os.File) error { return b.bindOver(name, at, unix.MOUNT_ATTR_RDONLY) }); err != nil {
+		if err := b.onProc(name, func(at *os.File) error { return bindOver(b.stage, name, at, unix.MOUNT_ATTR_RDONLY) }); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// onProc runs f on a file of /proc or /sys, if the kernel has it. A file that
-// lies on another file system was put there by the image: that ends the start.
+// onProc runs f on a file of /proc or /sys, if the kernel has it.
 func (b *builder) onProc(name string, f func(*os.File) error) error {
-	at, err := b.root.open(name, unix.O_PATH, unix.RESOLVE_NO_SYMLINKS)
+	at, err := b.stage.open(name, unix.O_PATH, unix.RESOLVE_NO_SYMLINKS)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ELOOP) { // absent, or a link of sysfs itself, whose target is masked or harmless
 		return nil
 	}
@@ -155,9 +154,9 @@ func (b *builder) onProc(name string, f func(*os.File) error) error {
 	return f(at)
 }
 
-// bindOver mounts a file or directory of the new root over at.
-func (b *builder) bindOver(name string, at *os.File, attributes uint64) error {
-	from, err := b.root.open(name, unix.O_PATH, unix.RESOLVE_NO_SYMLINKS)
+// bindOver mounts a file or directory of in over at.
+func bindOver(in *rootFS, name string, at *os.File, attributes uint64) error {
+	from, err := in.open(name, unix.O_PATH, unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
 		return err
 	}

@@ -101,7 +101,7 @@ type verdicts struct {
 
 // openVerdicts lets the sandbox of g be built; from here until seal only our
 // own code runs in it.
-func openVerdicts(pins string, g *cgroup, pinned time.Time) (*verdicts, error) {
+func openVerdicts(pins string, g *cgroup) (*verdicts, error) {
 	dir := ""
 	for _, h := range g.trees {
 		if h.v2 {
@@ -119,11 +119,14 @@ func openVerdicts(pins string, g *cgroup, pinned time.Time) (*verdicts, error) {
 	if err := rules.Build(id); err != nil {
 		return nil, errors.Join(err, rules.Close())
 	}
-	v := &verdicts{pins: pins, rules: rules, cgroup: id}
-	if !pinned.IsZero() {
-		v.pinned = uint64(max(pinned.UnixNano(), 1)) //nolint:gosec // not negative
+	return &verdicts{pins: pins, rules: rules, cgroup: id}, nil
+}
+
+// pinTo has only files run that did not change since then; a zero time allows all.
+func (v *verdicts) pinTo(since time.Time) {
+	if !since.IsZero() {
+		v.pinned = uint64(max(since.UnixNano(), 1)) //nolint:gosec // not negative
 	}
-	return v, nil
 }
 
 // seal has the programs judge from here on. pid is init, with all its mounts made.
@@ -247,5 +250,9 @@ func pinsOf(f *bpf.Fence) string {
 	return f.Pins
 }
 
-// Close takes the eBPF programs away. Nothing that the host started may run.
-func (h *Host) Close() error { return h.fence.lower(h.config.StateDir) }
+// Close ends what waits and takes the eBPF programs away. No app may run.
+func (h *Host) Close() error {
+	h.pool.close()
+	h.ending.Wait()
+	return h.fence.lower(h.config.StateDir)
+}

@@ -170,7 +170,7 @@ func TestImageThatPutsLinksInOurWay(t *testing.T) {
 			spec.Image.Lower = append(spec.Image.Lower, layer)
 			if got, err := b.try(spec); err == nil {
 				t.Fatalf("started: %+v", got)
-			} else if !strings.Contains(err.Error(), "sandbox: "+name) {
+			} else if !strings.Contains(err.Error(), "sandbox: kernel file systems: /"+name) {
 				t.Errorf("the error does not name the step: %v", err)
 			}
 		})

@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"sync"
 	"syscall"
 
 	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/linuxhost/bpf"
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/sandbox/wire"
 )
@@ -29,6 +31,8 @@ type Host struct {
 	config Config
 	fence  fence
 	tracer tracer
+	pool   pool
+	ending sync.WaitGroup // launchers of runs that are over
 }
 
 // New returns a Host. It touches nothing until Check or Start.
@@ -36,7 +40,9 @@ func New(config Config) *Host {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Host{config: config}
+	h := &Host{config: config}
+	h.pool.size, h.pool.make, h.pool.bury = defaultReady, h.prepare, h.bury
+	return h
 }
 
 // Name is "linux".
@@ -101,23 +107,18 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (
 		return nil, err
 	}
 	raised, noFence := h.fence.get(ctx, h.config)
-	l, err := h.startLauncher(spec.ID)
+	defer h.pool.refill()
+	call := startCall{Spec: spec, Ground: h.groundOf(spec, raised), NoLSM: lsmText(raised, noFence), Attached: mask}
+	l, name, err := h.launch(ctx, call, files)
 	if err != nil {
-		return nil, err
-	}
-	var reply runReply
-	_, err = l.peer.Call(ctx, verbStart, startCall{
-		Spec: spec, StateDir: h.config.StateDir, Pins: pinsOf(raised), NoLSM: lsmText(raised, noFence), Attached: mask,
-	}, &reply, files...)
-	if err != nil {
-		l.end()
 		return nil, fmt.Errorf("start %s: %w", spec.Name, err)
 	}
 	i := newInstance(l, spec)
+	h.ending.Go(i.await)
 	i.trace = func(ctx context.Context, over <-chan struct{}, see func(sandbox.TraceEvent) error) error {
-		return h.trace(ctx, spec.ID, over, see)
+		return h.trace(ctx, name, over, see)
 	}
-	cgroup, noCgroup := h.cgroupOf(spec.ID) // now: a short app is gone before anybody asks
+	cgroup, noCgroup := h.cgroupOf(name) // now: a short app is gone before anybody asks
 	i.refusals = func(ctx context.Context, over <-chan struct{}, see func(sandbox.TraceEvent) error) error {
 		if noCgroup != nil {
 			return noCgroup
@@ -125,6 +126,39 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (
 		return h.refusals(ctx, cgroup, over, see)
 	}
 	return i, nil
+}
+
+// launch has a launcher that waits run the app, or else a new one, and returns
+// the name of the app's cgroup.
+func (h *Host) launch(ctx context.Context, call startCall, files []*os.File) (*launcherHold, string, error) {
+	if one := h.pool.take(call.Spec.Image.IDBase); one != nil {
+		_, err := one.launcher.peer.Call(ctx, verbStart, call, &runReply{}, files...)
+		if err == nil {
+			return one.launcher, one.name, nil
+		}
+		one.launcher.end()
+		h.bury(one)
+		if !errors.Is(err, sandbox.ErrUnavailable) && !errors.Is(err, sandbox.ErrInvalid) {
+			return nil, "", err
+		}
+		h.config.Log.Warn("a sandbox that was ready was of no use", "run", call.Spec.ID, "err", err)
+	}
+	l, err := h.startLauncher(call.Spec.ID)
+	if err != nil {
+		return nil, "", err
+	}
+	if _, err := l.peer.Call(ctx, verbStart, call, &runReply{}, files...); err != nil {
+		l.end()
+		return nil, "", err
+	}
+	return l, call.Spec.ID, nil
+}
+
+func (h *Host) groundOf(spec sandbox.Spec, raised *bpf.Fence) groundCall {
+	return groundCall{
+		Name: spec.ID, StateDir: h.config.StateDir, IDBase: spec.Image.IDBase, Pins: pinsOf(raised),
+		Waived: spec.Waived,
+	}
 }
 
 // launcherHold is the agent's hold on a launcher process.

@@ -23,6 +23,7 @@ type sandboxInit struct {
 	layers []*os.File // lowest first
 	upper  []*os.File // tree, upper, work
 	mounts []target
+	ground *builder // after the ground was laid
 	built  bool
 
 	children *children
@@ -85,6 +86,8 @@ func (i *sandboxInit) handle(ctx context.Context, verb string, body json.RawMess
 	}
 	fdwire.CloseAll(files)
 	switch verb {
+	case verbGround:
+		return wire.Reply{}, i.layGround()
 	case verbSetup:
 		return i.setup(body)
 	case verbWait:
@@ -107,7 +110,22 @@ func (i *sandboxInit) take(keep func(), files []*os.File) error {
 	return nil
 }
 
-// setup runs the steps, once.
+// layGround runs the steps that know nothing of the run, once.
+func (i *sandboxInit) layGround() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.built || i.ground != nil {
+		return fmt.Errorf("%w: the ground is laid", sandbox.ErrInvalid)
+	}
+	b := &builder{children: i.children}
+	if err := b.do(groundSteps); err != nil {
+		return err
+	}
+	i.ground = b
+	return nil
+}
+
+// setup runs the other steps, once.
 func (i *sandboxInit) setup(body json.RawMessage) (wire.Reply, error) {
 	var call setupCall
 	if err := decode(body, &call); err != nil {
@@ -115,16 +133,15 @@ func (i *sandboxInit) setup(body json.RawMessage) (wire.Reply, error) {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.built {
-		return wire.Reply{}, fmt.Errorf("%w: the sandbox is built", sandbox.ErrInvalid)
+	if i.built || i.ground == nil {
+		return wire.Reply{}, fmt.Errorf("%w: the sandbox is built, or has no ground", sandbox.ErrInvalid)
 	}
 	i.built = true
 	i.children.oneID = call.OneID
-	b := &builder{call: call, children: i.children, layers: i.layers, upper: i.upper, mounts: i.mounts}
-	for _, step := range steps {
-		if err := step.do(b); err != nil {
-			return wire.Reply{}, fmt.Errorf("sandbox: %s: %w", step.name, err)
-		}
+	b := i.ground
+	b.call, b.layers, b.upper, b.mounts = call, i.layers, i.upper, i.mounts
+	if err := b.do(steps); err != nil {
+		return wire.Reply{}, err
 	}
 	return wire.Reply{Body: setupReply{Landlock: b.landlock}, Files: b.pinnedInOrder()}, nil
 }

@@ -51,17 +51,19 @@ func newInstance(l *launcherHold, spec sandbox.Spec) *instance {
 	if i.stop.Grace <= 0 {
 		i.stop.Grace = defaultGrace
 	}
-	go i.await()
 	return i
 }
 
+// await returns once the launcher has gone. The app is over before: the
+// launcher answers when all of the sandbox has been taken down.
 func (i *instance) await() {
-	defer close(i.over)
 	_, err := i.launcher.peer.Call(context.Background(), verbWait, processCall{Number: appProcess}, &i.exit)
 	if err != nil {
 		i.exit = sandbox.Exit{Code: 128 + int(unix.SIGKILL), Reason: "the launcher has ended"}
 		i.err = fmt.Errorf("wait: %w", err)
+		i.launcher.end()
 	}
+	close(i.over)
 	i.launcher.end()
 }
 

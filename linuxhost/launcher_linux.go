@@ -29,6 +29,7 @@ type launcher struct {
 	group    *cgroup
 	ids      idSpan
 	init     *initProcess
+	ground   *ground
 	landlock int
 	hadRoot  bool // a process was started as the image's root
 	paused   bool
@@ -82,6 +83,9 @@ func (l *launcher) tearDown() error {
 	l.mu.Lock()
 	child, group, verdicts := l.init, l.group, l.verdicts
 	l.init, l.group, l.verdicts = nil, nil, nil
+	if l.ground != nil {
+		l.ground.close()
+	}
 	l.mu.Unlock()
 	if child != nil {
 		child.kill()
@@ -110,6 +114,8 @@ func (l *launcher) handle(ctx context.Context, verb string, body json.RawMessage
 	}
 	fdwire.CloseAll(files)
 	switch verb {
+	case verbGround:
+		return wire.Reply{}, l.prepare(ctx, body)
 	case verbWait:
 		return l.wait(ctx, body)
 	case verbSignal:
@@ -167,41 +173,34 @@ func (l *launcher) start(ctx context.Context, body json.RawMessage, files []*os.
 	return wire.Reply{Body: reply}, nil
 }
 
-// build makes everything but the app: cgroup, init, mounts, network, walls.
-func (l *launcher) build(ctx context.Context, call startCall, link *os.File) (err error) {
+// build makes everything but the app: the ground, mounts, walls.
+func (l *launcher) build(ctx context.Context, call startCall, link *os.File) error {
 	spec := call.Spec
 	spec.Limits = withDefaults(spec.Limits)
-	span, err := spanOf(spec.Image.IDBase)
-	if err == nil {
-		spec.Process.User, err = span.user(spec.Process.User)
-	}
-	if err != nil {
-		return errors.Join(err, closeIf(link))
-	}
-	group, err := newCgroup(call.StateDir, spec)
+	call.Ground.Limits = &spec.Limits
+	laid, err := l.stand(ctx, call.Ground)
 	if err != nil {
 		return errors.Join(err, closeIf(link))
 	}
 	l.mu.Lock()
-	l.spec, l.state, l.group, l.ids, l.noLSM = spec, call.StateDir, group, span, call.NoLSM
-	if call.Pins != "" {
-		l.verdicts, err = openVerdicts(call.Pins, group, spec.Pinned)
-	}
-	l.mu.Unlock()
-	if err != nil {
+	span := l.ids
+	if spec.Process.User, err = span.user(spec.Process.User); err != nil {
+		l.mu.Unlock()
 		return errors.Join(err, closeIf(link))
 	}
-	child, err := l.clone(group, span)
-	if err != nil {
-		return errors.Join(err, closeIf(link))
+	l.spec, l.noLSM = spec, call.NoLSM
+	if l.verdicts != nil {
+		l.verdicts.pinTo(spec.Pinned)
 	}
-	l.mu.Lock()
-	l.init = child
+	child, group := l.init, l.group
 	l.mu.Unlock()
-	if err := connect(child, link); err != nil {
+	if child == nil { // it was taken down meanwhile
+		return errors.Join(sandbox.ErrUnavailable, closeIf(link))
+	}
+	if err := laid.connect(link); err != nil {
 		return err
 	}
-	if err := l.furnish(ctx, child, span, spec, call.StateDir); err != nil {
+	if err := l.furnish(ctx, child, span, spec, call.Ground.StateDir, laid.ids); err != nil {
 		return err
 	}
 	if err := l.ask(ctx, child, spec.Asks); err != nil {
@@ -252,29 +251,8 @@ func (l *launcher) clone(group *cgroup, span idSpan) (child *initProcess, err er
 	return child, err
 }
 
-// connect makes the network card. Without a link the app has a loopback only.
-func connect(child *initProcess, link *os.File) error {
-	tap, err := makeNetwork(child.pid())
-	if err != nil {
-		return errors.Join(err, closeIf(link))
-	}
-	defer tap.Close()
-	if link == nil {
-		return nil
-	}
-	return sendLink(link, tap)
-}
-
 // furnish passes every mount of the sandbox to init.
-func (l *launcher) furnish(ctx context.Context, child *initProcess, span idSpan, spec sandbox.Spec, stateDir string) error {
-	var ids *os.File // stays nil where mounts cannot have mapped ids
-	if span.own {
-		var err error
-		if ids, err = child.idsFile(); err != nil {
-			return err
-		}
-		defer ids.Close()
-	}
+func (l *launcher) furnish(ctx context.Context, child *initProcess, span idSpan, spec sandbox.Spec, stateDir string, ids *os.File) error {
 	if err := passLayers(ctx, child, spec.Image.Lower, ids); err != nil {
 		return err
 	}

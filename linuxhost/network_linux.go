@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -35,16 +34,6 @@ func makeNetwork(pid int) (tap *os.File, err error) {
 		return nil
 	})
 	return tap, err
-}
-
-// sendLink hands the tap to the router and forgets it.
-func sendLink(link, tap *os.File) error {
-	conn, err := fdwire.FromFile(link)
-	if err != nil {
-		return fmt.Errorf("link: %w", err)
-	}
-	err = conn.Send(struct{}{}, tap)
-	return errors.Join(err, conn.Close())
 }
 
 // inNetworkOf runs f on a thread inside the network namespace of pid. The thread

@@ -60,7 +60,7 @@ func (l *launcher) verify() error {
 func (l *launcher) posture() (sandbox.Posture, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.init == nil || l.group == nil {
+	if l.init == nil || l.group == nil || l.spec.Image == nil {
 		return sandbox.Posture{}, fmt.Errorf("%w: the app has ended", sandbox.ErrUnavailable)
 	}
 	all, err := l.subjects()

@@ -12,8 +12,13 @@ import (
 // The calls between the three processes of a run.
 //
 //	agent                 launcher                  sandbox-init
+//	  | ground (maybe long   |                           |
+//	  | before the start)    |                           |
+//	  | -------------------> | (cgroup, clone, tap)      |
+//	  |                      | ground                    |
+//	  |                      | ------------------------> | the steps that know no app
 //	  | start + stdio, link  |                           |
-//	  | -------------------> | (cgroup, clone)           |
+//	  | -------------------> |                           |
 //	  |                      | layers + ≤8 trees, again  |
 //	  |                      | upper + tree, upper, work |
 //	  |                      | mount + tree, again       |
@@ -35,6 +40,7 @@ import (
 // Either end's hang-up ends everything below it.
 const (
 	verbStart   = "start"
+	verbGround  = "ground"
 	verbLayers  = "layers"
 	verbUpper   = "upper"
 	verbMount   = "mount"
@@ -57,10 +63,19 @@ const (
 // appProcess is the number of the app's first process; init counts from it.
 const appProcess = 1
 
+// groundCall is what a sandbox is begun with, before anything of an app is there.
+type groundCall struct {
+	Name     string          `json:"name"` // of its cgroup
+	StateDir string          `json:"stateDir"`
+	IDBase   uint32          `json:"idBase"`
+	Pins     string          `json:"pins,omitempty"` // of the eBPF programs that judge
+	Waived   []string        `json:"waived,omitempty"`
+	Limits   *sandbox.Limits `json:"limits,omitempty"` // nil before there is an app
+}
+
 type startCall struct {
 	Spec     sandbox.Spec `json:"spec"`
-	StateDir string       `json:"stateDir"`
-	Pins     string       `json:"pins,omitempty"`  // of the eBPF programs that judge
+	Ground   groundCall   `json:"ground"`
 	NoLSM    string       `json:"noLSM,omitempty"` // why none of them is an LSM program
 	Attached attached     `json:"attached"`        // link, then stdio
 }

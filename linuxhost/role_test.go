@@ -30,6 +30,7 @@ func testRole(name string, args []string) (int, bool) {
 // agentRole is an agent with one app: it says "up" and waits to be killed.
 func agentRole(args []string) int {
 	host := linuxhost.New(linuxhost.Config{Self: args[0], StateDir: args[1]})
+	host.KeepReady(&lender{next: idBase + 1<<16})
 	_, err := host.Start(context.Background(), sandbox.Spec{
 		ID: "orphan", Name: "orphan", Waived: []string{sandbox.WaiveLSM},
 		Process: sandbox.Process{Args: []string{"/bin/sleep", args[3]}, Stdio: [3]*os.File{}},
@@ -38,6 +39,9 @@ func agentRole(args []string) int {
 	if err != nil {
 		fmt.Println(err)
 		return 1
+	}
+	for len(host.Ready()) < 2 {
+		time.Sleep(10 * time.Millisecond)
 	}
 	fmt.Println("up")
 	time.Sleep(time.Minute)

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/consentry/consentry/linuxhost/seccomp"
 )
 
 // builder carries what the steps of a sandbox share.
@@ -23,8 +25,10 @@ type builder struct {
 
 	pinned   map[int]*os.File    // below placeholders, by number of the mount
 	devices  map[string]*os.File // detached mounts of the host's harmless devices
+	stage    *rootFS             // where the kernel's file systems wait
 	root     *rootFS             // the app's file system, before it is the root
 	landlock int
+	filter   seccomp.Filter
 }
 
 // step is one line of the set-up; an error bears its name.
@@ -33,20 +37,30 @@ type step struct {
 	do   func(*builder) error
 }
 
-// steps build a sandbox, in this order. Up to "pivot" nothing of the app has
-// run, and nothing of the image was executed; after "seccomp" nothing more can
-// be mounted, by anybody inside.
-var steps = []step{
+// groundSteps need to know nothing of the run, and can be done long before it
+// is asked for: no file of an image is there yet. What they do to the birth
+// thread every process of the app inherits.
+var groundSteps = []step{
 	{"private mounts", (*builder).privateMounts},
 	{"take devices", (*builder).takeDevices},
 	{"scaffold", (*builder).scaffold},
-	{"layers", (*builder).moveLayers},
-	{"writable layer", (*builder).moveUpper},
-	{"overlay", (*builder).overlay},
 	{"proc", (*builder).mountProc},
 	{"sys", (*builder).mountSys},
 	{"dev", (*builder).mountDev},
 	{"mask", (*builder).maskPaths},
+	{"time namespace", (*builder).unshareTime},
+	{"bounding set", (*builder).cutBoundingSet},
+	{"seccomp filter", (*builder).compileFilter},
+}
+
+// steps build the sandbox on its ground, in this order. Up to "pivot" nothing
+// of the app has run, and nothing of the image was executed; after "seccomp"
+// nothing more can be mounted, by anybody inside.
+var steps = []step{
+	{"layers", (*builder).moveLayers},
+	{"writable layer", (*builder).moveUpper},
+	{"overlay", (*builder).overlay},
+	{"kernel file systems", (*builder).moveStage},
 	{"shares and volumes", (*builder).moveMounts},
 	{"files", (*builder).writeFiles},
 	{"working directory", (*builder).makeDir},
@@ -55,16 +69,28 @@ var steps = []step{
 	{"standard streams", (*builder).nullStreams},
 	{"no file of the host", (*builder).noHostFiles},
 	{"limits", (*builder).setRlimits},
-	{"time namespace", (*builder).unshareTime},
 	{"capabilities", (*builder).dropCapabilities},
 	{"landlock", (*builder).restrictScopes},
 	{"not dumpable", (*builder).notDumpable},
 	{"seccomp", (*builder).seccomp},
 }
 
+// do runs steps; an error bears the name of the one that failed.
+func (b *builder) do(steps []step) error {
+	for _, step := range steps {
+		if err := step.do(b); err != nil {
+			return fmt.Errorf("sandbox: %s: %w", step.name, err)
+		}
+	}
+	return nil
+}
+
 // scaffoldDir is where the parts are put together: a directory that every
 // system has, hidden below a tmpfs of ours that nobody else sees.
 const scaffoldDir = "/tmp"
+
+// stageDir of the scaffold is where /proc, /sys and /dev are made ready.
+const stageDir = "stage"
 
 const safeMount = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 
@@ -94,12 +120,14 @@ func (b *builder) scaffold() error {
 	if err := unix.Chdir(scaffoldDir); err != nil {
 		return err
 	}
-	for _, dir := range []string{"l", "u", "root"} {
+	for _, dir := range []string{"l", "u", "root", stageDir} {
 		if err := unix.Mkdir(dir, 0o700); err != nil {
 			return fmt.Errorf("%s: %w", dir, err)
 		}
 	}
-	return nil
+	stage, err := openRoot(stageDir)
+	b.stage = stage
+	return err
 }
 
 // attachTo moves a detached mount to a path below the scaffold and closes it.
@@ -160,6 +188,34 @@ func (b *builder) overlay() error {
 	root, err := openRoot("root")
 	b.root = root
 	return err
+}
+
+// moveStage moves the kernel's file systems, with all that lies over them, to
+// their places in the app's file system.
+func (b *builder) moveStage() error {
+	for _, dir := range []string{"/proc", "/sys", "/dev"} {
+		if err := b.moveStaged(dir); err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
+		}
+	}
+	return b.stage.close()
+}
+
+func (b *builder) moveStaged(dir string) error {
+	from, err := b.stage.openOwn(dir)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if err := b.root.mkdirAll(dir); err != nil {
+		return err
+	}
+	to, err := b.root.openOwn(dir)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	return unix.MoveMount(int(from.Fd()), "", int(to.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 }
 
 func procFD(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) }

@@ -130,7 +130,8 @@ func (b *builder) unshareTime() error {
 			}
 			fmt.Fprintf(&offsets, "%d %d 0\n", clock, -now.Sec)
 		}
-		return writeFile(fmt.Sprintf("/proc/%d/timens_offsets", unix.Gettid()), offsets.String())
+		// The host's /proc, which is still at its place, knows us by another number.
+		return writeFile(fmt.Sprintf("%s/proc/%d/timens_offsets", stageDir, unix.Gettid()), offsets.String())
 	})
 }
 
@@ -148,17 +149,17 @@ var rootCapabilities = []uint{
 // maxCapability bounds the walk over capabilities; the kernel ends it earlier.
 const maxCapability = 63
 
-// dropCapabilities takes all but a few from every thread. The bounding set is
-// cut where programs are started, as only an exec looks at it; elsewhere
-// no_new_privs stands. (A call on all threads stops the world: forty of them
-// would be most of a start.)
-func (b *builder) dropCapabilities() error {
+// cutBoundingSet cuts it where programs are started, as only an exec looks at
+// it; elsewhere no_new_privs stands. (A call on all threads stops the world:
+// forty of them would be most of a start.)
+func (b *builder) cutBoundingSet() error {
+	return b.children.onBirthThread(func() error { return dropBoundingSet(rootCapabilities) })
+}
+
+// dropCapabilities takes all but a few from every thread.
+func (*builder) dropCapabilities() error {
 	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
 		return fmt.Errorf("no_new_privs: %w", err)
-	}
-	err := b.children.onBirthThread(func() error { return dropBoundingSet(rootCapabilities) })
-	if err != nil {
-		return err
 	}
 	return setCapabilities(rootCapabilities)
 }
@@ -251,9 +252,14 @@ func (b *builder) notDumpable() error {
 	return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 }
 
+func (b *builder) compileFilter() (err error) {
+	b.filter, err = seccomp.Compile(seccomp.App())
+	return err
+}
+
 func (b *builder) seccomp() error {
-	if b.call.NoSetID {
+	if b.call.NoSetID { // not known when the ground was laid
 		return seccomp.Install(seccomp.AppNoSetID())
 	}
-	return seccomp.Install(seccomp.App())
+	return b.filter.Install()
 }

@@ -40,6 +40,10 @@ END
     echo "docker-registry docker-registry"
     echo "mkfs.ext4 e2fsprogs"
     echo "npm npm"
+    echo "bwrap bubblewrap"
+    echo "crun crun"
+    echo "runc runc"
+    echo "busybox busybox-static"
   fi
   [ "$group" = test ] || return 0
   cat <<'END'

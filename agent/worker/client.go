@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"sync/atomic"
 
 	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/sandbox"
@@ -22,16 +23,27 @@ const Name = "worker"
 type Client struct {
 	cmd    *exec.Cmd
 	peer   *wire.Peer
-	broker *wire.BrokerServer
-	ended  chan struct{} // closed once the process was reaped
-	err    error         // how it ended; read after ended
-	left   bool          // it ended by itself; read after ended
+	broker atomic.Pointer[wire.BrokerServer] // nil: has no job yet
+	ended  chan struct{}                     // closed once the process was reaped
+	err    error                             // how it ended; read after ended
+	left   bool                              // it ended by itself; read after ended
 	stop   context.CancelFunc
 }
 
 // Start runs self as a worker whose questions broker answers. stderr takes the
 // worker's own log.
 func Start(ctx context.Context, self string, broker sandbox.Broker, stderr io.Writer) (*Client, error) {
+	c, err := start(ctx, self, stderr)
+	if err == nil {
+		c.serve(broker)
+	}
+	return c, err
+}
+
+// serve has broker answer from now on. It comes before the worker's job.
+func (c *Client) serve(broker sandbox.Broker) { c.broker.Store(wire.NewBrokerServer(broker)) }
+
+func start(ctx context.Context, self string, stderr io.Writer) (*Client, error) {
 	conn, theirs, err := fdwire.Pair()
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
@@ -48,7 +60,7 @@ func Start(ctx context.Context, self string, broker sandbox.Broker, stderr io.Wr
 		return nil, fmt.Errorf("worker: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	c := &Client{cmd: cmd, broker: wire.NewBrokerServer(broker), ended: make(chan struct{}), stop: cancel}
+	c := &Client{cmd: cmd, ended: make(chan struct{}), stop: cancel}
 	c.peer = wire.New(conn, c.handle)
 	go c.reap(ctx)
 	return c, nil
@@ -58,7 +70,9 @@ func Start(ctx context.Context, self string, broker sandbox.Broker, stderr io.Wr
 func (c *Client) reap(ctx context.Context) {
 	defer close(c.ended)
 	err := c.peer.Serve(ctx)
-	c.broker.Close()
+	if broker := c.broker.Load(); broker != nil {
+		broker.Close()
+	}
 	if c.left = errors.Is(err, io.EOF); !c.left {
 		c.cmd.Process.Kill() //nolint:errcheck // it may have ended
 	}
@@ -67,7 +81,11 @@ func (c *Client) reap(ctx context.Context) {
 
 func (c *Client) handle(ctx context.Context, verb string, body json.RawMessage, files []*os.File) (wire.Reply, error) {
 	fdwire.CloseAll(files) // a worker has nothing to give
-	reply, known, err := c.broker.Handle(ctx, verb, body)
+	broker := c.broker.Load()
+	if broker == nil {
+		return wire.Reply{}, fmt.Errorf("%w: %q before there is a job", sandbox.ErrUnavailable, verb)
+	}
+	reply, known, err := broker.Handle(ctx, verb, body)
 	if !known {
 		return wire.Reply{}, fmt.Errorf("%w: %q", sandbox.ErrInvalid, verb)
 	}
@@ -84,6 +102,14 @@ func (c *Client) Close() error {
 
 // PID is the process's id.
 func (c *Client) PID() int { return c.cmd.Process.Pid }
+func (c *Client) gone() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+		return false
+	}
+}
 
 // Ended is closed once the process is gone.
 func (c *Client) Ended() <-chan struct{} { return c.ended }
@@ -99,10 +125,8 @@ func (c *Client) Route(ctx context.Context, hostname string, bandwidth int64, li
 
 // Host runs wasm modules, each in a worker of its own.
 type Host struct {
-	Self string // the program to run as a worker
-	Log  *slog.Logger
-	// Stderr takes the workers' own logs.
-	Stderr io.Writer
+	Workers *Pool
+	Log     *slog.Logger
 }
 
 var _ sandbox.Host = (*Host)(nil)
@@ -110,13 +134,16 @@ var _ sandbox.Host = (*Host)(nil)
 // Name is "wasm".
 func (h *Host) Name() string { return "wasm" }
 
+// Close ends the workers that wait.
+func (h *Host) Close() error { return h.Workers.Close() }
+
 // Check finds nothing missing: the runtime is part of the program.
 func (h *Host) Check(context.Context) error { return nil }
 
 // Start runs spec.Module in a new worker. It takes over spec's files.
 func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker) (sandbox.Instance, error) {
 	defer fdwire.CloseAll(spec.Process.Stdio[:])
-	client, err := Start(ctx, h.Self, broker, h.Stderr)
+	client, err := h.Workers.Get(ctx, broker)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,6 @@
 // Command launch compares how long a sandbox takes from start to exit of a
 // static program that does nothing: ours with all walls, asked for by a process
-// that runs already, as the agent does; and bubblewrap, crun and runc of the
+// that runs already, as the agent does, from a sandbox that waits or anew; and bubblewrap, crun and runc of the
 // distribution as programs. Peers take turns within a round; a ratio is made of
 // two figures of the same round, and the table shows the median of the rounds'
 // ratios.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/consentry/consentry/linuxhost"
@@ -18,6 +19,7 @@ import (
 // contender starts true in a sandbox and waits for its end.
 type contender struct {
 	name string
+	wait func() error // until it is ready for its turn; not timed. nil: it always is
 	run  func(round int) error
 }
 
@@ -60,6 +62,9 @@ func compare(rounds int, launcher, whole string) (err error) {
 	took := map[string][]float64{}
 	for round := range rounds + 1 {
 		for _, c := range list {
+			if err := awaitTurn(list); err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
+			}
 			began := time.Now()
 			if err := c.run(round); err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
@@ -70,6 +75,20 @@ func compare(rounds int, launcher, whole string) (err error) {
 		}
 	}
 	show(list, took)
+	return nil
+}
+
+// awaitTurn lets what is made in the background be done, so that no turn pays
+// for another's.
+func awaitTurn(list []contender) error {
+	for _, c := range list {
+		if c.wait == nil {
+			continue
+		}
+		if err := c.wait(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -112,53 +131,106 @@ func rootFS(dir string) (string, error) {
 }
 
 func contenders(dir, root, launcher, whole string) ([]contender, func(), error) {
-	ours, err := host("ours", dir, root, launcher)
+	ready, readyDone, err := host("ours, ready", filepath.Join(dir, "ready"), root, launcher, true)
 	if err != nil {
 		return nil, nil, err
 	}
-	list := []contender{ours}
+	anew, anewDone, err := host("ours, anew", filepath.Join(dir, "anew"), root, launcher, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	list := []contender{ready, anew}
+	ends := []func(){readyDone, anewDone}
 	if whole != "" {
-		one, err := host("ours, one program", dir, root, whole)
+		one, oneDone, err := host("ours, one program", filepath.Join(dir, "one"), root, whole, false)
 		if err != nil {
 			return nil, nil, err
 		}
-		list = append(list, one)
+		list, ends = append(list, one), append(ends, oneDone)
 	}
 	thread, err := newPeerThread()
 	if err != nil {
 		return nil, nil, err
 	}
+	done := func() {
+		for _, end := range append(ends, thread.end) {
+			end()
+		}
+	}
 	peers, err := peersOf(dir, root, thread)
-	return append(list, peers...), thread.end, err
+	return append(list, peers...), done, err
 }
 
-// host is ours, started by the program at path.
-func host(name, dir, root, path string) (contender, error) {
+const firstIDs = 0x20000000
+
+// counter lends every block of ids once.
+type counter struct{ next atomic.Uint32 }
+
+func (c *counter) Lend() (uint32, error) { return firstIDs + c.next.Add(1)<<16, nil }
+
+func (*counter) Return(uint32) {}
+
+// host is ours, started by the program at path: from a sandbox that waits, as
+// the second start of an agent is, or anew, as its first.
+func host(name, state, root, path string, ready bool) (contender, func(), error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return contender{}, err
+		return contender{}, nil, err
 	}
-	h := linuxhost.New(linuxhost.Config{Self: path, StateDir: filepath.Join(dir, "state")})
+	h := linuxhost.New(linuxhost.Config{Self: path, StateDir: state})
 	if err := h.Check(context.Background()); err != nil {
-		return contender{}, err
+		return contender{}, nil, err
+	}
+	done := func() {
+		if err := h.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "launch:", err)
+		}
+	}
+	c := contender{name: name}
+	if ready {
+		h.KeepReady(&counter{})
+		c.wait = func() error { return awaitReady(h) }
+		if err := runTrue(h, "first", root, firstIDs); err != nil {
+			return contender{}, done, err
+		}
 	}
 	runs := 0
-	return contender{name, func(int) error {
+	c.run = func(int) error {
 		runs++
-		ctx := context.Background()
-		app, err := h.Start(ctx, sandbox.Spec{
-			ID: fmt.Sprintf("bench%d", runs), Name: "true", Hostname: "bench",
-			Process: sandbox.Process{Args: []string{"/bin/true"}, Env: []string{"PATH=/bin"}},
-			Image:   &sandbox.Image{Lower: []string{root}, IDBase: 0x20000000},
-			Waived:  []string{sandbox.WaiveLSM},
-		}, nil)
-		if err != nil {
-			return err
+		base := uint32(firstIDs)
+		if waiting := h.Ready(); len(waiting) > 0 {
+			base = waiting[0]
 		}
-		exit, err := app.Wait(ctx)
-		if err == nil && exit.Code != 0 {
-			err = fmt.Errorf("exit %+v", exit)
+		return runTrue(h, fmt.Sprintf("bench%d", runs), root, base)
+	}
+	return c, done, nil
+}
+
+const readyTime = 10 * time.Second
+
+func awaitReady(h *linuxhost.Host) error {
+	for began := time.Now(); len(h.Ready()) < 2; time.Sleep(time.Millisecond) {
+		if time.Since(began) > readyTime {
+			return errors.New("no sandbox is made ready")
 		}
+	}
+	return nil
+}
+
+func runTrue(h *linuxhost.Host, id, root string, base uint32) error {
+	ctx := context.Background()
+	app, err := h.Start(ctx, sandbox.Spec{
+		ID: id, Name: "true", Hostname: "bench",
+		Process: sandbox.Process{Args: []string{"/bin/true"}, Env: []string{"PATH=/bin"}},
+		Image:   &sandbox.Image{Lower: []string{root}, IDBase: base},
+		Waived:  []string{sandbox.WaiveLSM},
+	}, nil)
+	if err != nil {
 		return err
-	}}, nil
+	}
+	exit, err := app.Wait(ctx)
+	if err == nil && exit.Code != 0 {
+		err = fmt.Errorf("exit %+v", exit)
+	}
+	return err
 }

@@ -68,14 +68,14 @@ func peersOf(dir, root string, thread *peerThread) (list []contender, err error)
 	}
 	id := func(round int) string { return fmt.Sprintf("bench%d-%d", os.Getpid(), round) }
 	all := []contender{
-		{"bwrap", func(int) error {
+		{name: "bwrap", run: func(int) error {
 			return thread.run("bwrap", "--unshare-all", "--uid", "0", "--gid", "0", "--ro-bind", root, "/",
 				"--proc", "/proc", "--dev", "/dev", "--cap-drop", "ALL", "--die-with-parent", "/bin/true")
 		}},
-		{"crun", func(round int) error {
+		{name: "crun", run: func(round int) error {
 			return thread.run("crun", "--root", filepath.Join(dir, "crun"), "--cgroup-manager=disabled", "run", "--bundle", bundle, id(round))
 		}},
-		{"runc", func(round int) error {
+		{name: "runc", run: func(round int) error {
 			return thread.run("runc", "--root", filepath.Join(dir, "runc"), "run", "--bundle", bundle, id(round))
 		}},
 	}

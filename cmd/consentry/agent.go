@@ -38,15 +38,15 @@ func runAgent(ctx context.Context, home string, log *slog.Logger) (err error) {
 		return fmt.Errorf("find this program: %w", err)
 	}
 	cfg := agent.Config{
-		Data: paths.Data, Self: self, Version: version,
-		Log: log, LogFile: os.Stderr, Now: time.Now, Proxies: dial.FromEnvironment(os.Getenv),
+		Data: paths.Data, Version: version,
+		Log: log, Now: time.Now, Proxies: dial.FromEnvironment(os.Getenv),
 		Keychain: agent.Session(),
 		Presets:  paths.Presets(), Registries: paths.Registries(),
 	}
 	if cfg.Unused, err = unusedTime(os.Getenv(unusedEnv)); err != nil {
 		return err
 	}
-	addHosts(&cfg, paths, log)
+	addHosts(&cfg, self, paths, log)
 	a, err := agent.Open(ctx, cfg)
 	if err != nil {
 		return err

@@ -35,11 +35,11 @@ func beside(self, name string) string {
 }
 
 // addHosts lists what runs apps on this system.
-func addHosts(cfg *agent.Config, paths ipc.Paths, log *slog.Logger) {
+func addHosts(cfg *agent.Config, self string, paths ipc.Paths, log *slog.Logger) {
 	state := filepath.Join(paths.Runtime, "linux")
-	cfg.Image = linuxhost.New(linuxhost.Config{Self: beside(cfg.Self, "consentry-launch"), StateDir: state, Log: log})
-	cfg.Worker = beside(cfg.Self, "consentry-worker")
-	cfg.Module = &worker.Host{Self: cfg.Self, Log: log, Stderr: cfg.LogFile}
+	cfg.Image = linuxhost.New(linuxhost.Config{Self: beside(self, "consentry-launch"), StateDir: state, Log: log})
+	cfg.Workers = &worker.Pool{Self: beside(self, "consentry-worker"), Stderr: os.Stderr}
+	cfg.Module = &worker.Host{Workers: &worker.Pool{Self: self, Stderr: os.Stderr}, Log: log}
 	cfg.Cleanup = func(ctx context.Context) error { return linuxhost.Cleanup(ctx, state, log) }
 }
 

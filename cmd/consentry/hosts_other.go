@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/consentry/consentry/agent"
 	"github.com/consentry/consentry/agent/ipc"
@@ -22,9 +23,9 @@ func part(args []string) (code int, mine bool) {
 }
 
 // addHosts lists what runs apps on this system.
-func addHosts(cfg *agent.Config, _ ipc.Paths, log *slog.Logger) {
+func addHosts(cfg *agent.Config, self string, _ ipc.Paths, log *slog.Logger) {
 	cfg.Image = noHost{}
-	cfg.Module = &worker.Host{Self: cfg.Self, Log: log, Stderr: cfg.LogFile}
+	cfg.Module = &worker.Host{Workers: &worker.Pool{Self: self, Stderr: os.Stderr}, Log: log}
 }
 
 // noHost refuses images where no microVM driver is there yet.

@@ -1,0 +1,131 @@
+package linuxhost
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/sandbox"
+)
+
+// ground is what a sandbox stands on: a cgroup, init in its namespaces with the
+// kernel's file systems made ready, a network card. It knows nothing of a run
+// but the ids, so it can be laid before one is asked for. Nothing of an app was
+// ever in it.
+type ground struct {
+	call groundCall
+	tap  *os.File // nil once it was handed over
+	ids  *os.File // init's user namespace; nil where mounts cannot have mapped ids
+}
+
+func (g *ground) close() {
+	closeSet([]*os.File{g.tap, g.ids})
+	g.tap, g.ids = nil, nil
+}
+
+// errOtherGround is the answer to a start on a ground that was laid otherwise.
+var errOtherGround = fmt.Errorf("%w: the sandbox was prepared for another kind of run", sandbox.ErrInvalid)
+
+// fits says whether a run may stand on g. Limits are not set
+// before, and the name of the cgroup means nothing.
+func (g *ground) fits(call groundCall) bool {
+	had := g.call
+	return had.StateDir == call.StateDir && had.IDBase == call.IDBase && had.Pins == call.Pins &&
+		!slices.Contains(call.Waived, sandbox.WaiveCgroup)
+}
+
+// prepare lays the ground for a run that nobody has asked for yet.
+func (l *launcher) prepare(ctx context.Context, body json.RawMessage) error {
+	var call groundCall
+	if err := decode(body, &call); err != nil {
+		return err
+	}
+	if err := l.lay(ctx, call); err != nil {
+		return errors.Join(err, l.tearDown())
+	}
+	return nil
+}
+
+// lay makes everything that needs no run.
+func (l *launcher) lay(ctx context.Context, call groundCall) error {
+	l.mu.Lock()
+	twice := l.ground != nil
+	l.mu.Unlock()
+	if twice {
+		return fmt.Errorf("%w: the ground is laid", sandbox.ErrInvalid)
+	}
+	span, err := spanOf(call.IDBase)
+	if err != nil {
+		return err
+	}
+	group, err := newCgroup(call)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.group, l.state, l.ids = group, call.StateDir, span
+	if call.Pins != "" {
+		l.verdicts, err = openVerdicts(call.Pins, group)
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	child, err := l.clone(group, span)
+	if err != nil {
+		return err
+	}
+	laid := &ground{call: call}
+	l.mu.Lock()
+	l.init, l.ground = child, laid
+	l.mu.Unlock()
+	if span.own {
+		if laid.ids, err = child.idsFile(); err != nil {
+			return err
+		}
+	}
+	if laid.tap, err = makeNetwork(child.pid()); err != nil {
+		return err
+	}
+	_, err = child.peer.Call(ctx, verbGround, struct{}{}, nil)
+	return err
+}
+
+// stand returns the ground for call: the one that waits, or a new one.
+func (l *launcher) stand(ctx context.Context, call groundCall) (*ground, error) {
+	l.mu.Lock()
+	laid, group, child := l.ground, l.group, l.init
+	l.mu.Unlock()
+	if laid == nil {
+		err := l.lay(ctx, call)
+		return l.ground, err
+	}
+	if child == nil || child.dead() {
+		return nil, fmt.Errorf("%w: the sandbox ended while it waited", sandbox.ErrUnavailable)
+	}
+	if !laid.fits(call) {
+		return nil, errOtherGround
+	}
+	return laid, group.limit(*call.Limits)
+}
+
+// connect hands the network card over. Without a link the app has a loopback
+// only.
+func (g *ground) connect(link *os.File) error {
+	tap := g.tap
+	g.tap = nil
+	defer tap.Close()
+	if link == nil {
+		return nil
+	}
+	conn, err := fdwire.FromFile(link)
+	if err != nil {
+		return fmt.Errorf("link: %w", err)
+	}
+	err = conn.Send(struct{}{}, tap)
+	return errors.Join(err, conn.Close())
+}

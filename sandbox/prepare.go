@@ -1,0 +1,17 @@
+package sandbox
+
+// IDLender lends blocks of host ids that no run has.
+type IDLender interface {
+	Lend() (base uint32, err error)
+	Return(base uint32) // to nobody, or to the run that has it now
+}
+
+// Preparer is a Host that can make parts of a sandbox ready before it is asked
+// for. A Start with the ids of one that waits is quicker; any other Start is as
+// it was.
+type Preparer interface {
+	// KeepReady lets the host borrow ids for sandboxes that wait.
+	KeepReady(IDLender)
+	// Ready are the ids for which one waits now.
+	Ready() []uint32
+}
