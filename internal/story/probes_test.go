@@ -67,7 +67,7 @@ const machinePort = 8181
 
 func patienceOf(p attack.Probe) string {
 	if p.Name == "held" {
-		return "--hold=2s"
+		return "--hold=8s"
 	}
 	return "--no-input"
 }
