@@ -208,20 +208,25 @@ func (l *launcher) namespaceWall(all []subject) sandbox.Wall {
 	return w
 }
 
-// sharesTime names a process of the app that has the launcher's clocks; init
-// has them.
+// sharesTime names a process of the app that has the launcher's clocks. Init has
+// them, and so has what it is about to start: a process enters the time
+// namespace when it executes its program (vfork, time_namespaces(7)).
 func (l *launcher) sharesTime(all []subject) int {
 	ours, err := os.Readlink("/proc/self/ns/time")
 	for _, s := range all {
-		if s.pid == l.init.pid() {
-			continue
-		}
 		theirs, theirErr := os.Readlink(fmt.Sprintf("/proc/%d/ns/time", s.pid))
-		if (err != nil || theirErr != nil || ours == theirs) && !exiting(s.pid) {
+		if (err != nil || theirErr != nil || ours == theirs) && !l.runsInit(s.pid) && !exiting(s.pid) {
 			return s.pid
 		}
 	}
 	return 0
+}
+
+// runsInit says whether a process still runs init's program, which no app has.
+func (l *launcher) runsInit(pid int) bool {
+	own, err := os.Stat(fmt.Sprintf("/proc/%d/exe", l.init.pid()))
+	theirs, theirErr := os.Stat(fmt.Sprintf("/proc/%d/exe", pid))
+	return err == nil && theirErr == nil && os.SameFile(own, theirs)
 }
 
 // rootWall: the root is our overlay, and no mount of the host's root is left.

@@ -102,6 +102,7 @@ func (c *Client) Close() error {
 
 // PID is the process's id.
 func (c *Client) PID() int { return c.cmd.Process.Pid }
+
 func (c *Client) gone() bool {
 	select {
 	case <-c.ended:

@@ -87,7 +87,7 @@ func (b *bars) update(p api.Progress) {
 // add begins a bar, or a spinner where no end is known.
 func (b *bars) add(p api.Progress) *mpb.Bar {
 	name := mpb.PrependDecorators(
-		decor.Name(plain(p.Phase), decor.WC{W: 11, C: decor.DindentRight}),
+		decor.Name(plain(p.Phase), decor.WC{W: 9, C: decor.DindentRight}),
 		decor.Name(plain(p.Item), decor.WCSyncSpaceR))
 	if p.Total <= 0 {
 		return b.p.AddSpinner(0, name, mpb.AppendDecorators(decor.Elapsed(decor.ET_STYLE_MMSS)))
