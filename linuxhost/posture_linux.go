@@ -214,8 +214,11 @@ func (l *launcher) namespaceWall(all []subject) sandbox.Wall {
 func (l *launcher) sharesTime(all []subject) int {
 	ours, err := os.Readlink("/proc/self/ns/time")
 	for _, s := range all {
+		if l.runsInit(s.pid) { // looked at first: it may execute meanwhile
+			continue
+		}
 		theirs, theirErr := os.Readlink(fmt.Sprintf("/proc/%d/ns/time", s.pid))
-		if (err != nil || theirErr != nil || ours == theirs) && !l.runsInit(s.pid) && !exiting(s.pid) {
+		if (err != nil || theirErr != nil || ours == theirs) && !exiting(s.pid) {
 			return s.pid
 		}
 	}
