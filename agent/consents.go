@@ -3,6 +3,7 @@ package agent
 import (
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/consentry/consentry/agent/api"
@@ -99,7 +100,13 @@ func (a *Agent) listGrants(w http.ResponseWriter, r *http.Request) error {
 		}
 		id = which.ID()
 	}
-	return ok(w, rulesToAPI(a.engine.Rules(id)))
+	return ok(w, rulesToAPI(a.given(id)))
+}
+
+// given are the rules of an app, or of all, about what is outside of it. The
+// walls that it does without have a list of their own.
+func (a *Agent) given(id app.ID) []consent.Rule {
+	return slices.DeleteFunc(a.engine.Rules(id), func(r consent.Rule) bool { return r.Kind == consent.WallWaive })
 }
 
 func (a *Agent) addGrant(w http.ResponseWriter, r *http.Request) error {

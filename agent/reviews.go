@@ -163,12 +163,12 @@ func reviewLine(number int, item review.Item, rules []consent.Rule) api.ReviewLi
 // replaced is the app of the same name that was given something last, if this
 // one has nobody who vouches for it and holds nothing yet.
 func (a *Agent) replaced(which app.App) *api.ReplacedApp {
-	if which.Publisher != "" || len(a.engine.Rules(which.ID())) > 0 {
+	if which.Publisher != "" || len(a.given(which.ID())) > 0 {
 		return nil
 	}
 	name := consent.CleanName(which.Name)
 	var last app.ID
-	for _, rule := range a.engine.Rules("") {
+	for _, rule := range a.given("") {
 		if rule.AppName == name && rule.Lifetime != consent.Run {
 			last = rule.App
 		}
@@ -176,7 +176,7 @@ func (a *Agent) replaced(which app.App) *api.ReplacedApp {
 	if last == "" {
 		return nil
 	}
-	return &api.ReplacedApp{AppID: string(last), Grants: rulesToAPI(a.engine.Rules(last))}
+	return &api.ReplacedApp{AppID: string(last), Grants: rulesToAPI(a.given(last))}
 }
 
 // awaitReview shows the review to whoever can answer, and waits.

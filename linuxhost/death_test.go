@@ -122,8 +122,10 @@ func TestKilledAgentLeavesNothing(t *testing.T) {
 	if left := cgroupsLeft(t, b.state); len(left) > 0 {
 		t.Errorf("cgroups left: %v", left)
 	}
-	if after := mountsHere(t); after != before {
-		t.Errorf("mounts before:\n%s\nafter:\n%s", before, after)
+	for line := range strings.Lines(mountsHere(t)) { // others' may have gone meanwhile
+		if !strings.Contains(before, line) {
+			t.Errorf("mount left: %s", line)
+		}
 	}
 }
 

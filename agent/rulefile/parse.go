@@ -99,6 +99,9 @@ func (p *parser) rule(v consent.Verdict, words []string) error {
 		return errors.New("want: allow|deny KIND TARGET [for TIME | until DATE]")
 	}
 	e := Entry{App: p.app, Kind: consent.Kind(words[0])}
+	if e.Kind == consent.WallWaive {
+		return errors.New("a wall is waived when an app is started (consentry run --waive), not by a file")
+	}
 	var err error
 	if e.Target, err = consent.CanonicalRule(e.Kind, words[1]); err != nil {
 		return err

@@ -48,6 +48,7 @@ func TestOneBadLineRefusesTheFile(t *testing.T) {
 		"allow net.connect a.b:443 since 1h":           "for or until",
 		"allow net.connect a.b":                        "has no port",
 		"allow net.* a.b:443":                          "not one that can be granted",
+		"allow wall.waive ebpf-lsm":                    "not by a file",
 		`allow file.read "docs`:                        "no partner",
 		`allow file.read "docs"x`:                      "no space",
 		`allow file.read docs/../x`:                    "not clean",
