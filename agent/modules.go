@@ -75,14 +75,41 @@ func (m *moduleStore) slowToCompile(digest, cache string) (size int64, slow bool
 	return info.Size(), err == nil && len(kept) == 0
 }
 
-// add copies the module at source into the store and says what it is. Nothing
-// stays in the store when it is no module.
+// add puts the module at source into the store, unless it is there, and says
+// what it is. Nothing stays in the store when it is no module.
 func (m *moduleStore) add(source string) (app.App, error) {
-	module, err := m.keep(filepath.Base(source), func(to io.Writer) (string, error) { return copyModule(to, source) })
+	name := filepath.Base(source)
+	module, found, err := m.stored(name, source)
+	if err == nil && !found {
+		module, err = m.keep(name, func(to io.Writer) (string, error) { return copyModule(to, source) })
+	}
 	if err == nil && module.Manifest == nil {
 		module.Manifest, err = manifestBeside(source)
 	}
 	return module, err
+}
+
+// stored looks for what source has in it now, so that the next start of the
+// same module writes nothing. The worker compares the digest once more with
+// what it reads.
+func (m *moduleStore) stored(name, source string) (module app.App, found bool, err error) {
+	digest, err := copyModule(io.Discard, source)
+	if err != nil {
+		return app.App{}, false, err
+	}
+	file, err := os.Open(m.path(digest))
+	if errors.Is(err, os.ErrNotExist) {
+		return app.App{}, false, nil
+	}
+	if err != nil {
+		return app.App{}, false, fmt.Errorf("module store: %w", err)
+	}
+	defer file.Close()
+	if kept, _, err := digestOf(file); err != nil || kept != digest {
+		return app.App{}, false, nil //nolint:nilerr // damaged: it is copied again
+	}
+	module, err = describeModule(name, digest, file)
+	return module, err == nil, err
 }
 
 // keep puts what write gives into the store, under the digest that it returns.
@@ -97,16 +124,25 @@ func (m *moduleStore) keep(name string, write func(io.Writer) (digest string, er
 	if err != nil {
 		return app.App{}, err
 	}
-	info, err := tmp.Stat()
+	module, err := describeModule(name, digest, tmp)
+	if err != nil {
+		return app.App{}, err
+	}
+	if err := errors.Join(tmp.Sync(), os.Rename(tmp.Name(), m.path(digest))); err != nil {
+		return app.App{}, fmt.Errorf("module store: %w", err)
+	}
+	return module, nil
+}
+
+// describeModule says what the module in file is.
+func describeModule(name, digest string, file *os.File) (app.App, error) {
+	info, err := file.Stat()
 	if err != nil {
 		return app.App{}, fmt.Errorf("module store: %w", err)
 	}
-	module, err := wasmhost.Inspect(tmp, info.Size())
+	module, err := wasmhost.Inspect(file, info.Size())
 	if err != nil {
 		return app.App{}, fmt.Errorf("%s: %w", name, err)
-	}
-	if err := os.Rename(tmp.Name(), m.path(digest)); err != nil {
-		return app.App{}, fmt.Errorf("module store: %w", err)
 	}
 	return app.App{Name: name, Digest: digest, Format: app.Module, Manifest: module.Manifest}, nil
 }
@@ -133,15 +169,21 @@ func copyModule(to io.Writer, source string) (digest string, err error) {
 		return "", fmt.Errorf("module: %w", err)
 	}
 	defer from.Close()
-	hash := sha256.New()
-	n, err := io.Copy(io.MultiWriter(to, hash), io.LimitReader(from, maxModule+1))
+	digest, n, err := digestOf(io.TeeReader(io.LimitReader(from, maxModule+1), to))
 	if err != nil {
 		return "", fmt.Errorf("module %s: %w", filepath.Base(source), err)
 	}
 	if n > maxModule {
 		return "", fmt.Errorf("module %s is larger than %d MiB", filepath.Base(source), maxModule>>20)
 	}
-	return "sha256:" + hex.EncodeToString(hash.Sum(nil)), nil
+	return digest, nil
+}
+
+// digestOf reads r to its end.
+func digestOf(r io.Reader) (digest string, n int64, err error) {
+	hash := sha256.New()
+	n, err = io.Copy(hash, r)
+	return "sha256:" + hex.EncodeToString(hash.Sum(nil)), n, err
 }
 
 func manifestBeside(source string) (*app.Manifest, error) {

@@ -44,6 +44,16 @@ func idBase(slot uint32) uint32 { return firstID + slot*idsOfApp }
 
 const recordFile = "run.json"
 
+// saveMove writes the record after a move of its run. That of a run which is
+// removed at its end stays as it was made: whatever became of the run, the next
+// start of the agent removes it.
+func (r *record) saveMove(dir string) error {
+	if r.Request.Remove {
+		return nil
+	}
+	return r.save(dir)
+}
+
 // save writes the record into its directory.
 func (r *record) save(dir string) error {
 	raw, err := json.MarshalIndent(r, "", "  ")

@@ -43,7 +43,7 @@ func (r *run) move(ev event, change func(*record)) error {
 	if change != nil {
 		change(&r.rec)
 	}
-	return r.rec.save(r.dir)
+	return r.rec.saveMove(r.dir)
 }
 
 func conflict(name string, err error) error {
@@ -105,7 +105,7 @@ func (r *run) savePorts(l *live) {
 		return
 	}
 	r.rec.Ports, r.rec.Request.Ports = l.mappings(false), l.mappings(true)
-	if err := r.rec.save(r.dir); err != nil {
+	if err := r.rec.saveMove(r.dir); err != nil {
 		r.agent.cfg.Log.Error("record the ports of a run", "run", r.rec.ID, "error", err)
 	}
 }

@@ -2,6 +2,7 @@
 # Builds the programs and peers of bench/wasm and runs it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+scripts/deps.sh bench
 bin=$PWD/.cache/bench-wasm
 mkdir -p "$bin"
 export CONSENTRY_HOME=$bin/home
@@ -10,9 +11,11 @@ export CONSENTRY_HOME=$bin/home
 CGO_ENABLED=0 go build -o "$bin/consentry" ./cmd/consentry
 go build -o "$bin/wazero" github.com/tetratelabs/wazero/cmd/wazero
 (cd bench/wasm/wasmtime && go build -o "$bin/wasmtime" .)
-for program in compute hello; do
-  clang --target=wasm32-wasi -O2 -mbulk-memory -o "$bin/$program.wasm" "bench/wasm/programs/$program.c"
-done
+compile() { clang --target=wasm32-wasi -O2 -mbulk-memory -o "$bin/$2.wasm" "bench/wasm/programs/$1.c"; }
+compile compute compute
+compile wait wait
+compile hello hello-c
+/usr/bin/rustc --target wasm32-wasi -O -C strip=symbols -o "$bin/hello-rust.wasm" bench/wasm/programs/hello.rs
 cp bench/wasm/programs/wasi.mjs "$bin/"
 
 finish() {
@@ -21,4 +24,5 @@ finish() {
   [ -z "$agent" ] || kill "$agent" || true
 }
 trap finish EXIT
-go run ./bench/wasm -bin "$bin" "$@"
+go build -o "$bin/bench" ./bench/wasm
+"$bin/bench" -bin "$bin" "$@"

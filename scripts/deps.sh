@@ -20,6 +20,19 @@ clang_major() {
     sed -n 's/.*clang version \([0-9]*\).*/\1/p; s/.*Depends: clang-\([0-9]*\).*/\1/p' | head -n 1
 }
 
+# wasm_needs is what builds WebAssembly from C and Rust.
+wasm_needs() {
+  [ "$group" != demo ] || return 0
+  echo "clang clang"
+  echo "wasm-ld lld"
+  echo "/usr/lib/wasm32-wasi/libc.a wasi-libc"
+  echo "/usr/bin/rustc rustc"
+  echo "/usr/lib/rustlib/wasm32-wasi/lib libstd-rust-dev-wasm32"
+  local major
+  major=$(clang_major)
+  echo "/usr/lib/llvm-*/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a libclang-rt-${major:-14}-dev-wasm32"
+}
+
 # NEED PACKAGE, one a line. Where several commands will do, they are joined by |.
 needs() {
   cat <<'END'
@@ -44,18 +57,15 @@ END
     echo "crun crun"
     echo "runc runc"
     echo "busybox busybox-static"
+    echo "node nodejs"
   fi
+  wasm_needs
   [ "$group" = test ] || return 0
   cat <<'END'
 gcc gcc
 /usr/include/stdlib.h libc6-dev
 qemu-system-x86_64 qemu-system-x86
-clang clang
 /usr/include/bpf/bpf_helpers.h libbpf-dev
-wasm-ld lld
-/usr/lib/wasm32-wasi/libc.a wasi-libc
-/usr/bin/rustc rustc
-/usr/lib/rustlib/wasm32-wasi/lib libstd-rust-dev-wasm32
 chromium|chromium-browser|google-chrome chromium
 /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
 docker-registry docker-registry
@@ -78,9 +88,6 @@ setpriv util-linux
 dbus-run-session dbus
 gnome-keyring-daemon gnome-keyring
 END
-  local major
-  major=$(clang_major)
-  echo "/usr/lib/llvm-*/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a libclang-rt-${major:-14}-dev-wasm32"
 }
 
 # look fills missing with the packages of what is not here.

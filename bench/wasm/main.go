@@ -7,13 +7,11 @@ import (
 	"flag"
 	"fmt"
 	"log"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -84,7 +82,7 @@ func median[T cmp.Ordered](list []T) T {
 
 func main() {
 	bin := flag.String("bin", "", "`folder` of what scripts/bench-wasm.sh built")
-	rounds := flag.Int("rounds", 5, "of compute; starts have five times as many")
+	rounds := flag.Int("rounds", 4, "of compute; starts of each module have five times as many")
 	instances := flag.Int("instances", 200, "at once; 0 for none")
 	flag.Parse()
 	if err := compare(context.Background(), *bin, *rounds, *instances); err != nil {
@@ -97,14 +95,19 @@ func compare(ctx context.Context, bin string, rounds, instances int) error {
 	if err := compute(ctx, all, s, filepath.Join(bin, "compute.wasm"), rounds); err != nil {
 		return err
 	}
-	if err := start(ctx, all, s, filepath.Join(bin, "hello.wasm"), 5*rounds); err != nil {
-		return err
+	plain := engine{filepath.Join(bin, "engine-cache")}
+	for _, language := range []string{"C", "Rust"} {
+		module := filepath.Join(bin, "hello-"+strings.ToLower(language)+".wasm")
+		if err := start(ctx, all, plain, s, "start to exit, "+language, module, startsPerRound*rounds); err != nil {
+			return err
+		}
 	}
 	table(all, s)
+	overhead(s)
 	if instances == 0 {
 		return nil
 	}
-	return together(ctx, all[0], filepath.Join(bin, "hello.wasm"), instances)
+	return together(ctx, all[0], filepath.Join(bin, "wait.wasm"), instances)
 }
 
 func compute(ctx context.Context, all []runtime, s samples, module string, rounds int) error {
@@ -130,20 +133,64 @@ func compute(ctx context.Context, all []runtime, s samples, module string, round
 	return nil
 }
 
-// start is from exec to exit of the command line, with compiled code cached.
-func start(ctx context.Context, all []runtime, s samples, module string, rounds int) error {
+// Columns that are no runtime: plain wazero in this process, and our command
+// line when it has nothing to do.
+const (
+	inProcess   = "wazero in process"
+	commandLine = "command line"
+)
+
+// start is from exec to exit of the command line, with compiled code cached and
+// the agent running.
+func start(ctx context.Context, all []runtime, plain engine, s samples, what, module string, rounds int) error {
+	nothing := runtime{commandLine, []string{all[0].argv[0], "help"}}
 	for i := range rounds + 1 {
-		for _, r := range all {
+		time.Sleep(betweenStarts)
+		for _, r := range append([]runtime{nothing}, all...) {
 			_, took, err := r.run(ctx, module)
 			if err != nil {
 				return err
 			}
 			if i > 0 { // the first fills the caches
-				s.add("start to exit", r.name, float64(took))
+				s.add(what, r.name, float64(took))
 			}
+		}
+		took, err := plain.run(ctx, module)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			s.add(what, inProcess, float64(took))
 		}
 	}
 	return nil
+}
+
+const (
+	startsPerRound = 5
+	// betweenStarts is time for the agent to have a worker wait again.
+	betweenStarts = 200 * time.Millisecond
+)
+
+// overhead says what a run costs beyond the module's own run by the engine.
+func overhead(s samples) {
+	for _, what := range slices.Sorted(keys(s)) {
+		ours, plain, empty := s[what]["consentry"], s[what][inProcess], s[what][commandLine]
+		if len(plain) == 0 {
+			continue
+		}
+		var more, fromCommand []float64
+		for i := range plain {
+			more = append(more, ours[i]-plain[i])
+			fromCommand = append(fromCommand, ours[i]-plain[i]-empty[i])
+		}
+		fmt.Printf("%s: %s more than plain wazero in process (%s); %s without what the command line takes to do nothing (%s)\n",
+			what, short(more), short(plain), short(fromCommand), short(empty))
+	}
+}
+
+func short(list []float64) time.Duration {
+	return time.Duration(median(list)).Round(100 * time.Microsecond)
 }
 
 func table(all []runtime, s samples) {
@@ -169,24 +216,4 @@ func keys(s samples) func(func(string) bool) {
 			}
 		}
 	}
-}
-
-// together runs n at once and says how long they took in all.
-func together(ctx context.Context, r runtime, module string, n int) error {
-	var wait sync.WaitGroup
-	errs := make([]error, n)
-	begin := time.Now()
-	for i := range n {
-		wait.Go(func() { _, _, errs[i] = r.run(ctx, module) })
-	}
-	wait.Wait()
-	failed := 0
-	for _, err := range errs {
-		if err != nil {
-			failed++
-			fmt.Fprintln(os.Stderr, err)
-		}
-	}
-	fmt.Printf("%d at once: %s in all, %d failed\n", n, time.Since(begin).Round(time.Millisecond), failed)
-	return nil
 }

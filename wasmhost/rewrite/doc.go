@@ -1,7 +1,7 @@
 // Package rewrite makes a wasm module interruptible before it is compiled.
 //
 // It promises, for a module that it accepts:
-//   - in every round of a loop (of the smallest ones in every fourth), in every
+//   - in every round of a loop (of small ones in every second or fourth), in every
 //     cycle of calls, on entry to long functions and before every bulk
 //     operation a counter runs down by what the code costs; when it is used up
 //     the code leaves for Go (so that the garbage collector can stop the world)

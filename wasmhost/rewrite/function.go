@@ -54,8 +54,10 @@ type frame struct {
 
 // loop is what has to be known at its header.
 type loop struct {
-	cost int  // instructions of one round; those of loops in it once
-	hard bool // has loops, calls or bulk operations in it
+	cost  int  // instructions of one round; those of loops in it once
+	size  int  // as cost, without those of the functions that it calls
+	calls bool // has calls in it
+	hard  bool // has loops or bulk operations in it
 }
 
 // write returns the rewritten body of fn, which is valid until the next call.
@@ -124,44 +126,54 @@ func (w *writer) weighLoops() {
 	}
 	r := wasmbin.NewReader(w.fn.body)
 	r.Bytes(w.fn.start)
-	total := 0
-	open := []int{-1} // the loop that a block is the body of, or -1
+	total, called := 0, 0
+	open := []int{-1} // the innermost loop around what is in each open block, or -1
 	for len(open) > 0 {
 		total++
+		last := len(open) - 1
+		around := open[last]
 		in := r.Instr()
 		switch in.Op {
 		case wasmbin.OpLoop:
-			w.harden(open)
+			if around >= 0 {
+				w.loops[around].hard = true
+			}
 			open = append(open, len(w.loops))
-			w.loops = append(w.loops, loop{cost: -total})
+			w.loops = append(w.loops, loop{cost: -total, size: called - total})
 		case wasmbin.OpBlock, wasmbin.OpIf:
-			open = append(open, -1)
+			open = append(open, around)
 		case wasmbin.OpEnd:
-			if i := open[len(open)-1]; i >= 0 {
-				w.loops[i].cost += total
+			if last > 0 && around != open[last-1] { // the end of the loop itself
+				w.loops[around].cost += total
+				w.loops[around].size += total - called
 			}
-			open = open[:len(open)-1]
-		case wasmbin.OpCall, wasmbin.OpReturnCall:
-			if callee := w.m.callee(in.Index); callee != nil {
-				total += callee.free()
-			}
-		case wasmbin.OpCallI, wasmbin.OpReturnCallI:
-			total += maxFree
+			open = open[:last]
 		}
-		if in.Bulk || in.Op >= wasmbin.OpCall && in.Op <= wasmbin.OpReturnCallI {
-			w.harden(open)
+		more := w.calledBy(in)
+		total, called = total+more, called+more
+		if around >= 0 {
+			w.loops[around].note(in)
 		}
 	}
 }
 
-// harden marks the innermost loop; those around it are marked by it.
-func (w *writer) harden(open []int) {
-	for i := len(open) - 1; i >= 0; i-- {
-		if open[i] >= 0 {
-			w.loops[open[i]].hard = true
-			return
+// calledBy is what the functions that in calls may run without a charge.
+func (w *writer) calledBy(in wasmbin.Instr) int {
+	switch in.Op {
+	case wasmbin.OpCallI, wasmbin.OpReturnCallI:
+		return maxFree
+	case wasmbin.OpCall, wasmbin.OpReturnCall:
+		if callee := w.m.callee(in.Index); callee != nil {
+			return callee.free()
 		}
 	}
+	return 0
+}
+
+// note takes in an instruction of the loop that is in no loop within it.
+func (l *loop) note(in wasmbin.Instr) {
+	l.hard = l.hard || in.Bulk
+	l.calls = l.calls || in.Op >= wasmbin.OpCall && in.Op <= wasmbin.OpReturnCallI
 }
 
 // instr writes the instruction that begins at offset at, or leaves it to be
@@ -213,7 +225,7 @@ func (w *writer) loop(at int, block int64) {
 		w.charge(l.cost)
 		return
 	}
-	w.out = w.p.loop(w.out, w.fn.body[at:w.from], ticks(l.cost))
+	w.out = w.p.loop(w.out, w.fn.body[at:w.from], l.charge())
 	w.points++
 	for range l.copies() - 1 {
 		w.copyBody()
@@ -225,7 +237,11 @@ func (w *writer) loop(at int, block int64) {
 // of them.
 func (l loop) copies() int {
 	switch {
-	case l.hard || l.cost > 2*maxCopied:
+	case l.hard:
+		return 1
+	case l.calls && l.size <= maxCopiedCalls:
+		return 2
+	case l.calls || l.cost > 2*maxCopied:
 		return 1
 	case l.cost > maxCopied:
 		return 2
@@ -233,9 +249,22 @@ func (l loop) copies() int {
 	return 4
 }
 
-// maxCopied is the size of a loop, in instructions, that is small: a charge is
-// four instructions.
-const maxCopied = 24
+// charge is for all copies where a round may run other functions.
+func (l loop) charge() uint32 {
+	if l.calls {
+		return ticks(l.cost * l.copies())
+	}
+	return ticks(l.cost)
+}
+
+const (
+	// maxCopied is the size of a loop, in instructions, that is small: a charge
+	// is four instructions.
+	maxCopied = 24
+	// maxCopiedCalls is that of a loop with calls, as interpreters have around
+	// their branch table: of its round only a part runs.
+	maxCopiedCalls = 4 * maxCopied
+)
 
 // copyBody writes the body of a loop once more than it is there, before the
 // first of its instructions is written. Where the body goes on with the next

@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -303,3 +304,35 @@ func BenchmarkSumsPlain(b *testing.B)       { benchmark(b, "sums", 3, false) }
 func BenchmarkSumsRewritten(b *testing.B)   { benchmark(b, "sums", 3, true) }
 func BenchmarkBlendPlain(b *testing.B)      { benchmark(b, "blend", 1000, false) }
 func BenchmarkBlendRewritten(b *testing.B)  { benchmark(b, "blend", 1000, true) }
+
+// Many calls in deep blocks take time by their number, not by its product with
+// the depth.
+func TestCallsInDeepBlocksAreCheap(t *testing.T) {
+	const calls, most = 200_000, 6
+	flat, deep := writeTime(t, 1, calls), writeTime(t, maxDepth-2, calls)
+	t.Logf("%s flat, %s deep", flat, deep)
+	if deep > most*flat {
+		t.Errorf("%d calls took %s, and %s in %d blocks", calls, flat, deep, maxDepth)
+	}
+}
+
+// writeTime is the best time to write a loop with calls in blocks.
+func writeTime(t *testing.T, depth, calls int) time.Duration {
+	t.Helper()
+	body := []byte{0, wasmbin.OpLoop, noResult} // no locals
+	body = append(body, bytes.Repeat([]byte{wasmbin.OpBlock, noResult}, depth)...)
+	body = append(body, bytes.Repeat([]byte{wasmbin.OpCall, 0}, calls)...)
+	body = append(body, bytes.Repeat([]byte{wasmbin.OpEnd}, depth+2)...)
+	best := time.Hour
+	for range 3 {
+		m := &rewriter{own: []function{{body: body}}}
+		if err := m.scan(&m.own[0]); err != nil {
+			t.Fatal(err)
+		}
+		m.weigh()
+		start := time.Now()
+		new(writer).write(m, &m.own[0])
+		best = min(best, time.Since(start))
+	}
+	return best
+}

@@ -65,10 +65,11 @@ func (s *System) clockResGet(_ context.Context, c abi.Call) abi.Errno {
 }
 
 func (s *System) clockTimeGet(_ context.Context, c abi.Call) abi.Errno {
-	if c.U32(0) >= clocks {
+	clock := c.U32(0)
+	if clock >= clocks {
 		return abi.EINVAL
 	}
-	c.Mem.PutUint64(c.U32(2), s.now(c.U32(0)))
+	c.Mem.PutUint64(c.U32(2), s.now(clock))
 	return abi.OK
 }
 
