@@ -21,6 +21,7 @@ import (
 const (
 	crashStore  = "OCI_CRASH_STORE"
 	crashSource = "OCI_CRASH_SOURCE"
+	crashWidth  = "OCI_CRASH_WIDTH"
 )
 
 // changes are the system calls that change a file system, and syncs.

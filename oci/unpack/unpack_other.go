@@ -24,6 +24,9 @@ func Layer(context.Context, string, io.Reader, Limits) (*Result, error) { return
 // Settle needs a Linux file system.
 func Settle(context.Context, string, []string, *Result, Limits) error { return errLinuxOnly }
 
+// Fold needs a Linux file system.
+func Fold(context.Context, string, string, *Result) error { return errLinuxOnly }
+
 func isWhiteout(fs.FileInfo) bool             { return false }
 func isOpaque(*os.Root, string) (bool, error) { return false, nil }
 
