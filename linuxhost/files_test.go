@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,6 +46,24 @@ func TestLayersAreSeenWithTheirOwnersAndNeverWritten(t *testing.T) {
 	}
 	if uid, _ := ownerOf(t, filepath.Join(dir, "upper/data/b")); uid != appRoot() {
 		t.Errorf("what the app wrote belongs to %d on the host, want %d", uid, appRoot())
+	}
+}
+
+// TestAsManyLayersAsImagesHave: package oci hands out no more than 128.
+func TestAsManyLayersAsImagesHave(t *testing.T) {
+	b := newBench(t)
+	spec := b.spec(sh("ls /many | wc -l; cat /many/all")...)
+	for n := 1; n < 128; n++ {
+		layer := t.TempDir()
+		must(t, os.Mkdir(filepath.Join(layer, "many"), 0o755))
+		for _, name := range []string{"all", strconv.Itoa(n)} {
+			must(t, os.WriteFile(filepath.Join(layer, "many", name), []byte(strconv.Itoa(n)), 0o644))
+		}
+		spec.Image.Lower = append(spec.Image.Lower, layer)
+	}
+	b.upper(&spec)
+	if got := b.run(spec); got.out != "128\n127" {
+		t.Errorf("got %+v", got)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 const (
 	crashStore  = "OCI_CRASH_STORE"
 	crashSource = "OCI_CRASH_SOURCE"
+	crashWidth  = "OCI_CRASH_WIDTH"
 )
 
 // changes are the system calls that change a file system, and syncs.
@@ -47,12 +48,17 @@ func TestCrash(t *testing.T) {
 		return
 	}
 	needRoot(t)
+	t.Run("layers", func(t *testing.T) { crashPulls(t, maxStack, 2) })
+	t.Run("merged layers", func(t *testing.T) { crashPulls(t, 1, 1) })
+}
+
+// crashPulls tries the first calls of each kind; long: all.
+func crashPulls(t *testing.T, width, most int) {
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Skip("needs strace, which ends a process at a chosen system call: apt-get install strace")
 	}
 	src := writeLayout(t, crashImage(t))
-	whole := referenceStore(t, src)
-	most := 2 // of each call; long: all
+	whole := referenceStore(t, src, width)
 	if os.Getenv("CONSENTRY_LONG") != "" {
 		most = 1000
 	}
@@ -62,7 +68,7 @@ func TestCrash(t *testing.T) {
 			for n := 1; n <= most; n++ {
 				fault := call + ":" + fmt.Sprintf(how, n)
 				store := filepath.Join(t.TempDir(), "store")
-				ended := straced(t, fault, store, src)
+				ended := straced(t, fault, store, src, width)
 				checkAfterCrash(t, fault, store, src, whole)
 				if ended {
 					break // the call is not made that often
@@ -82,6 +88,9 @@ func pullHere(t *testing.T, dir, src string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := fmt.Sscan(os.Getenv(crashWidth), &s.width); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := s.Pull(t.Context(), source(t, src), PullOptions{}); err != nil {
 		t.Error(err)
 	}
@@ -91,11 +100,11 @@ func pullHere(t *testing.T, dir, src string) {
 }
 
 // straced pulls in a process with a fault; ended says that it never came to it.
-func straced(t *testing.T, fault, store, src string) (ended bool) {
+func straced(t *testing.T, fault, store, src string, width int) (ended bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject="+fault,
 		os.Args[0], "-test.run", "^TestCrash$")
-	cmd.Env = append(os.Environ(), crashStore+"="+store, crashSource+"="+src, "GOMAXPROCS=1")
+	cmd.Env = append(os.Environ(), crashStore+"="+store, crashSource+"="+src, fmt.Sprint(crashWidth, "=", width), "GOMAXPROCS=1")
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	switch {
@@ -114,16 +123,18 @@ func straced(t *testing.T, fault, store, src string) (ended bool) {
 type reference struct {
 	layers map[string]map[string]string
 	image  map[string]string
+	width  int
 }
 
-func referenceStore(t *testing.T, src string) reference {
+func referenceStore(t *testing.T, src string, width int) reference {
 	t.Helper()
 	s, dir := openTest(t)
+	s.width = width
 	img, err := s.Pull(t.Context(), source(t, src), PullOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return reference{layers: layersOf(t, dir), image: describeTree(t, mount(t, img.Layers))}
+	return reference{layers: layersOf(t, dir), image: describeTree(t, mount(t, img.Layers)), width: width}
 }
 
 // layersOf describes the layers that a store would use.
@@ -159,6 +170,7 @@ func checkAfterCrash(t *testing.T, when, dir, src string, whole reference) {
 		t.Fatalf("%s: the store does not open: %v", when, err)
 	}
 	defer s.Close()
+	s.width = whole.width
 	if left, err := os.ReadDir(filepath.Join(dir, tmpDir)); err != nil || len(left) > 0 {
 		t.Errorf("%s: left in tmp: %v, %v", when, left, err)
 	}

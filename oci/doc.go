@@ -28,5 +28,6 @@
 //	tmp/                   work in progress, emptied when the store is opened
 //
 // KEY is the layer's diffID, or, for a layer whose meaning depends on those
-// below it, "c-" and the chain ID. A layer appears by one rename when it is whole.
+// below it, "c-" and the chain ID, or, for the merged tree of the lowest layers
+// of an image with very many, "m-" and their chain ID. A layer appears by one rename when it is whole.
 package oci

@@ -51,7 +51,8 @@ func believed(t *testing.T, o saidOrigin) {
 			t.Errorf("layer %+v, diff id %v", d, r.config.RootFS.DiffIDs[i])
 		}
 	}
-	own, chained := keys(r.config.RootFS.DiffIDs, len(r.manifest.Layers)-1)
+	names := namesOf(r.config.RootFS.DiffIDs)[len(r.manifest.Layers)-1]
+	own, chained := names.own, names.chained()
 	if !isKey(own) || !isKey(chained) || strings.ContainsAny(own+chained, "/.") {
 		t.Errorf("keys %q, %q", own, chained)
 	}

@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // Remove takes a reference (or digest, or unique prefix of one) out of the
@@ -158,9 +156,4 @@ func (s *Store) unpin(keys []string) {
 			delete(s.pins, key)
 		}
 	}
-}
-
-// keys are the names under which layer i of diffIDs may lie in the store.
-func keys(diffIDs []v1.Hash, i int) (own, chained string) {
-	return diffIDs[i].Hex, chainMark + chainID(diffIDs[:i+1])
 }

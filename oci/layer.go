@@ -28,6 +28,7 @@ type layer struct {
 }
 
 func (l *layer) id() v1.Hash         { return l.pull.config.RootFS.DiffIDs[l.index] }
+func (l *layer) names() layerNames   { return l.pull.names[l.index] }
 func (l *layer) desc() v1.Descriptor { return l.pull.manifest.Layers[l.index] }
 
 // dir is where the layer is made.
@@ -35,8 +36,8 @@ func (l *layer) dir() string { return filepath.Join(l.pull.work, strconv.Itoa(l.
 
 // inStore finds the layer under one of its names.
 func (l *layer) inStore() bool {
-	own, chained := keys(l.pull.config.RootFS.DiffIDs, l.index)
-	for _, key := range []string{chained, own} {
+	names := l.names()
+	for _, key := range []string{names.chained(), names.own} {
 		if l.pull.store.hasLayer(key) {
 			l.key = key
 			return true
@@ -48,6 +49,9 @@ func (l *layer) inStore() bool {
 // get makes sure the layer is in the store, or unpacked and ready to be
 // settled. A pull that waits for another one's work uses it.
 func (l *layer) get(ctx context.Context) error {
+	if l.index < l.pull.low {
+		return l.getLow(ctx)
+	}
 	if l.inStore() {
 		return nil
 	}
@@ -67,8 +71,7 @@ func (l *layer) get(ctx context.Context) error {
 		l.made = res
 		return nil
 	}
-	own, _ := keys(l.pull.config.RootFS.DiffIDs, l.index)
-	return l.publish(own, res)
+	return l.publish(l.names().own, res)
 }
 
 // unpack downloads, checks and unpacks in one stream.
@@ -126,7 +129,6 @@ func (l *layer) settle(ctx context.Context) error {
 	if l.key != "" {
 		return nil
 	}
-	_, chained := keys(l.pull.config.RootFS.DiffIDs, l.index)
 	below, err := l.pull.store.stack(l.pull.keys(l.index))
 	if err != nil {
 		return err
@@ -134,48 +136,74 @@ func (l *layer) settle(ctx context.Context) error {
 	if err := unpack.Settle(ctx, filepath.Join(l.dir(), "fs"), below, l.made, l.pull.store.limits); err != nil {
 		return err
 	}
-	return l.publish(chained, l.made)
+	return l.publish(l.names().chained(), l.made)
 }
 
-// keys are the store's names of the first n layers, which are settled.
+// keys are the store's names of the first n layers, which are merged or settled.
 func (p *pull) keys(n int) []string {
-	names := make([]string, 0, n)
-	for _, l := range p.todo[:n] {
+	var names []string
+	if p.low > 0 {
+		names = append(names, p.baseKey())
+	}
+	for _, l := range p.todo[p.low:n] {
 		names = append(names, l.key)
 	}
 	return names
 }
 
-// publish moves the finished layer to its place, all at once.
+// publish moves the finished layer to its place.
 func (l *layer) publish(key string, res *unpack.Result) error {
 	s := l.pull.store
 	info := layerInfo{DiffID: l.id().String(), Boot: s.boot, Blob: l.desc().Digest.String(), Result: *res}
+	if err := s.publish(l.dir(), key, info); err != nil {
+		return err
+	}
+	l.key = key
+	return nil
+}
+
+// publish moves dir, a layer in tmp, to its place, all at once.
+func (s *Store) publish(dir, key string, info layerInfo) error {
 	raw, err := json.Marshal(info)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(l.dir(), "layer.json"), raw, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "layer.json"), raw, 0o600); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.hasLayer(key) { // another image's pull may have been first
-		if err := os.Rename(l.dir(), filepath.Join(s.dir, layersDir, key)); err != nil {
+		if err := os.Rename(dir, filepath.Join(s.dir, layersDir, key)); err != nil {
 			return err
 		}
 	}
-	l.key = key
-	l.pull.store.log.Debug("layer unpacked", "layer", key, "bytes", res.Bytes, "entries", res.Entries,
+	res := info.Result
+	s.log.Debug("layer unpacked", "layer", key, "bytes", res.Bytes, "entries", res.Entries, "merged", info.Merged,
 		"devices", res.Devices, "capabilities", res.Caps, "xattrs", res.Xattrs)
 	return nil
 }
 
-// chainID names a stack of layers (image spec, config.md), as hex.
-func chainID(diffIDs []v1.Hash) string {
-	chain := diffIDs[0].String()
-	for _, id := range diffIDs[1:] {
-		sum := sha256.Sum256([]byte(chain + " " + id.String()))
-		chain = "sha256:" + hex.EncodeToString(sum[:])
+// layerNames are the names under which a layer may lie in the store.
+type layerNames struct {
+	own   string // its diffID, as hex
+	chain string // of it and those below (chain ID of the image spec, config.md), as hex
+}
+
+func (n layerNames) chained() string { return chainMark + n.chain }
+
+// namesOf names a stack of layers, lowest first.
+func namesOf(diffIDs []v1.Hash) []layerNames {
+	names := make([]layerNames, 0, len(diffIDs))
+	chain := ""
+	for i, id := range diffIDs {
+		next := id.Hex
+		if i > 0 {
+			sum := sha256.Sum256([]byte("sha256:" + chain + " " + id.String()))
+			next = hex.EncodeToString(sum[:])
+		}
+		chain = next
+		names = append(names, layerNames{own: id.Hex, chain: chain})
 	}
-	return hexOf(chain)
+	return names
 }

@@ -17,9 +17,8 @@ const (
 	maxManifest = 4 << 20 // bytes, of a manifest or index; registries take as much
 	maxConfig   = 8 << 20
 	maxIndexes  = 4 // nested
-	// maxLayers stays below what one overlay mount takes (500 lowerdirs); tools
-	// that build images stop at 127.
-	maxLayers = 500
+	// maxLayers is far above every image that people run; see maxStack.
+	maxLayers = 1500
 	// maxBlob is the largest compressed layer.
 	maxBlob = 64 << 30
 )

@@ -153,18 +153,18 @@ type pull struct {
 	origin origin
 	report func(Progress)
 	signer *cosign.Key // has signed it; may be nil
-	work   string      // directory in tmp, "" before it is made
-	todo   []*layer    // lowest first
-	pinned []string    // keys
-	noted  bool        // as unfinished
+	names  []layerNames
+	low    int      // layers from the lowest on that are merged into one
+	work   string   // directory in tmp, "" before it is made
+	todo   []*layer // lowest first
+	pinned []string // keys
+	noted  bool     // as unfinished
 }
 
 func (p *pull) run(ctx context.Context, src Source) (_ *Image, err error) {
-	ids := p.config.RootFS.DiffIDs
-	for i := range ids {
-		own, chained := keys(ids, i)
-		p.pinned = append(p.pinned, own, chained)
-	}
+	p.names = namesOf(p.config.RootFS.DiffIDs)
+	p.low = lowest(len(p.names), p.store.width)
+	p.pinned = p.wanted()
 	p.store.pin(p.pinned)
 	if err := p.begin(src); err != nil {
 		return nil, err
@@ -172,25 +172,50 @@ func (p *pull) run(ctx context.Context, src Source) (_ *Image, err error) {
 	if p.work, err = os.MkdirTemp(filepath.Join(p.store.dir, tmpDir), "pull-*"); err != nil {
 		return nil, err
 	}
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(parallelLayers)
-	for i := range ids {
-		l := &layer{pull: p, index: i}
-		p.todo = append(p.todo, l)
-		group.Go(func() error { return l.get(groupCtx) })
-	}
-	if err := group.Wait(); err != nil {
-		if ctx.Err() != nil {
-			err = errors.Join(context.Cause(ctx), err)
-		}
+	unlock, err := p.lockBase(ctx)
+	if err != nil {
 		return nil, err
 	}
-	for _, l := range p.todo {
+	defer unlock()
+	if err := p.get(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.merge(ctx); err != nil {
+		return nil, err
+	}
+	for _, l := range p.todo[p.low:] {
 		if err := l.settle(ctx); err != nil {
 			return nil, fmt.Errorf("layer %s: %w", l.id(), err)
 		}
 	}
 	return p.commit(src)
+}
+
+// wanted are the store's names for what the image is made of.
+func (p *pull) wanted() (keys []string) {
+	if p.low > 0 {
+		keys = append(keys, p.baseKey())
+	}
+	for _, n := range p.names[p.low:] {
+		keys = append(keys, n.own, n.chained())
+	}
+	return keys
+}
+
+// get has every layer in the store, or unpacked.
+func (p *pull) get(ctx context.Context) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelLayers)
+	for i := range p.names {
+		l := &layer{pull: p, index: i}
+		p.todo = append(p.todo, l)
+		group.Go(func() error { return l.get(groupCtx) })
+	}
+	err := group.Wait()
+	if err != nil && ctx.Err() != nil {
+		err = errors.Join(context.Cause(ctx), err)
+	}
+	return err
 }
 
 // commit makes the image visible, then lets go of what it relied on.
@@ -207,8 +232,8 @@ func (p *pull) commit(src Source) (*Image, error) {
 		rec.Index = p.index.String()
 	}
 	rec.Layers = p.keys(len(p.todo))
-	for _, l := range p.todo {
-		rec.Size += s.sizeOf(layersDir + "/" + l.key)
+	for _, key := range rec.Layers {
+		rec.Size += s.sizeOf(layersDir + "/" + key)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -36,6 +36,7 @@ type Store struct {
 	log    *slog.Logger
 	lock   *os.File
 	limits unpack.Limits
+	width  int // see maxStack
 	now    func() time.Time
 	layers keyed          // one pull works on a layer
 	pulls  keyed          // one pull works on an image
@@ -63,7 +64,7 @@ func OpenStore(dir string, log *slog.Logger) (_ *Store, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open image store: %w", err)
 	}
-	s := &Store{dir: dir, root: root, log: log, limits: unpack.DefaultLimits, now: time.Now, boot: bootID(), pins: map[string]int{}}
+	s := &Store{dir: dir, root: root, log: log, limits: unpack.DefaultLimits, width: maxStack, now: time.Now, boot: bootID(), pins: map[string]int{}}
 	if s.lock, err = lockStore(filepath.Join(dir, lockFile)); err != nil {
 		return nil, errors.Join(fmt.Errorf("image store %s: %w", dir, err), root.Close())
 	}
@@ -118,8 +119,9 @@ type record struct {
 // layerInfo is layer.json.
 type layerInfo struct {
 	DiffID string        `json:"diffID"`
-	Boot   string        `json:"boot"` // the run of the kernel that unpacked it
-	Blob   string        `json:"blob"` // digest it came as
+	Boot   string        `json:"boot"`             // the run of the kernel that unpacked it
+	Blob   string        `json:"blob"`             // digest it came as
+	Merged int           `json:"merged,omitempty"` // how many layers it is the merged tree of; it has no digests then
 	Result unpack.Result `json:"result"`
 }
 
@@ -210,8 +212,17 @@ func (s *Store) writeJSON(name string, from any, durable bool) error {
 // chainMark precedes the keys of layers that depend on those below.
 const chainMark = "c-"
 
+// baseMark precedes the keys of merged layers, see maxStack.
+const baseMark = "m-"
+
 func isKey(key string) bool {
-	_, err := v1.NewHash("sha256:" + strings.TrimPrefix(key, chainMark))
+	for _, mark := range []string{chainMark, baseMark} {
+		if chain, is := strings.CutPrefix(key, mark); is {
+			key = chain
+			break
+		}
+	}
+	_, err := v1.NewHash("sha256:" + key)
 	return err == nil
 }
 

@@ -103,12 +103,18 @@ var trees = map[string][][]file{
 			{name: "s", kind: '2', link: "nowhere", uid: 1, gid: 2}, {name: "sticky/", mode: 0o1777}},
 		{{name: "x", body: "y", pax: map[string]string{"SCHILY.xattr.user.other": "o"}}},
 	},
+	"attributes of directories": {
+		{{name: "d/", uid: 1, pax: map[string]string{"SCHILY.xattr.user.note": "n"}}, {name: "d/f", body: "f"}},
+		{{name: "d/", mode: 0o700, pax: map[string]string{"SCHILY.xattr.user.other": "o"}}, {name: "d/g", body: "g"}},
+		{{name: "d/h", body: "h"}},
+	},
 	"sparse and long names": {
 		{{name: "hole", body: strings.Repeat("\x00", 300<<10) + "end"}, {name: "zeros", body: strings.Repeat("\x00", 200<<10)},
 			{name: strings.Repeat("l", 200) + "/"}, {name: strings.Repeat("l", 200) + "/" + strings.Repeat("n", 200), body: "deep"}, {name: "ünï/"}, {name: "ünï/" + strings.Repeat("ö", 120), body: "u"},
 			{name: "to", kind: '2', link: strings.Repeat("far/", 300)}},
 	},
-	"120 layers": many(120),
+	"120 layers":   many(120),
+	"1,000 layers": thousand(),
 	"same layer twice": {
 		{{name: "a", body: "1"}}, {{name: "b", body: "1"}}, {{name: "a", body: "1"}},
 	},
@@ -127,15 +133,18 @@ func many(n int) (layers [][]file) {
 func ociImage(t *testing.T, layers [][]file) v1.Image {
 	t.Helper()
 	img := mutate.ConfigMediaType(mutate.MediaType(imageOf(t, v1.Config{}), types.OCIManifestSchema1), types.OCIConfigJSON)
+	var all []mutate.Addendum
 	for _, files := range layers {
 		raw := tarOf(t, append([]file{{name: "./"}}, files...)...)
 		l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }, tarball.WithMediaType(types.OCILayer))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if img, err = mutate.AppendLayers(img, l); err != nil {
-			t.Fatal(err)
-		}
+		all = append(all, mutate.Addendum{Layer: l})
+	}
+	img, err := mutate.Append(img, all...)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return img
 }
@@ -313,6 +322,39 @@ func debianImage(t *testing.T) v1.Image {
 	return img
 }
 
+// widths at which trees are looked at: each layer a directory of its own, the
+// lowest merged, and all of them.
+var widths = []int{maxStack, 2, 1}
+
+// widthsOf leaves out those that make no difference to img and, unless there
+// is time, most of a very large one.
+func widthsOf(t *testing.T, img v1.Image) []int {
+	t.Helper()
+	layers, err := img.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(layers) == 1 || len(layers) > maxStack && os.Getenv("CONSENTRY_LONG") == "" {
+		return widths[:1]
+	}
+	return widths
+}
+
+// pullWide pulls into a new store that mounts at most width directories.
+func pullWide(t *testing.T, layout string, width int) *Image {
+	t.Helper()
+	s, _ := openTest(t)
+	s.width = width
+	img, err := s.Pull(t.Context(), source(t, layout), PullOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(img.Layers) > width {
+		t.Fatalf("%d directories, want at most %d", len(img.Layers), width)
+	}
+	return img
+}
+
 // likeUmoci compares trees. What policy takes out is listed: device nodes, and
 // attributes outside user.*, which describeTree does not look at.
 func likeUmoci(t *testing.T, img v1.Image) {
@@ -329,11 +371,6 @@ func likeUmoci(t *testing.T, img v1.Image) {
 	if out, err := exec.Command("umoci", "unpack", "--image", dir+":x", bundle).CombinedOutput(); err != nil {
 		t.Fatalf("umoci: %v\n%s", err, out)
 	}
-	s, _ := openTest(t)
-	got, err := s.Pull(t.Context(), source(t, dir), PullOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	theirs := describeTree(t, filepath.Join(bundle, "rootfs"))
 	for path, line := range theirs {
 		var mode uint32
@@ -342,8 +379,11 @@ func likeUmoci(t *testing.T, img v1.Image) {
 			delete(theirs, path)
 		}
 	}
-	sameTree(t, describeTree(t, mount(t, got.Layers)), theirs)
-	t.Logf("%d files are the same", len(theirs))
+	for _, width := range widthsOf(t, img) {
+		got := pullWide(t, dir, width)
+		sameTree(t, describeTree(t, mount(t, got.Layers)), theirs)
+		t.Logf("%d files are the same, in %d directories", len(theirs), len(got.Layers))
+	}
 }
 
 // TestMergedTree needs no umoci: what each tree must look like, by its paths.
@@ -364,16 +404,15 @@ func TestMergedTree(t *testing.T) {
 		"same layer twice":                          "a b",
 	} {
 		t.Run(what, func(t *testing.T) {
-			s, _ := openTest(t)
-			img, err := s.Pull(t.Context(), source(t, writeLayout(t, ociImage(t, trees[what]))), PullOptions{})
-			if err != nil {
-				t.Fatal(err)
+			layout := writeLayout(t, ociImage(t, trees[what]))
+			for _, width := range widths {
+				img := pullWide(t, layout, width)
+				tree := describeTree(t, mount(t, img.Layers))
+				if got := strings.Join(slices.Sorted(maps.Keys(tree)), " "); got != want {
+					t.Errorf("got  %s\nwant %s", got, want)
+				}
+				sameLookups(t, img.Layers, tree)
 			}
-			tree := describeTree(t, mount(t, img.Layers))
-			if got := strings.Join(slices.Sorted(maps.Keys(tree)), " "); got != want {
-				t.Errorf("got  %s\nwant %s", got, want)
-			}
-			sameLookups(t, img.Layers, tree)
 		})
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -111,7 +110,7 @@ func (s *settling) copyFile(ctx context.Context, from *View, n Node, parent *ope
 	if err := s.copy(ctx, fd, src, n.Info.Size()); err != nil {
 		return fmt.Errorf("copy %s: %w", n.Path, err)
 	}
-	return s.likeFD(fd, int(src.Fd()), statOf(n))
+	return likeFD(fd, int(src.Fd()), statOf(n), s.asRoot)
 }
 
 func (s *settling) copyLink(from *View, n Node, parent *openDir, base string) error {
@@ -149,12 +148,12 @@ func (s *settling) inherit(fd int, n Node) error {
 		return err
 	}
 	defer src.Close()
-	return s.likeFD(fd, int(src.Fd()), statOf(n))
+	return likeFD(fd, int(src.Fd()), statOf(n), s.asRoot)
 }
 
 // likeFD copies owner, user.* attributes, mode and time.
-func (s *settling) likeFD(dst, src int, st *syscall.Stat_t) error {
-	if s.asRoot {
+func likeFD(dst, src int, st *syscall.Stat_t, asRoot bool) error {
+	if asRoot {
 		if err := unix.Fchown(dst, int(st.Uid), int(st.Gid)); err != nil {
 			return err
 		}
@@ -170,19 +169,12 @@ func (s *settling) likeFD(dst, src int, st *syscall.Stat_t) error {
 }
 
 func copyXattrs(dst, src int) error {
-	list := make([]byte, maxXattrList)
-	n, err := unix.Flistxattr(src, list)
-	if errors.Is(err, unix.ENOTSUP) {
-		return nil
-	}
+	names, err := imageXattrs(src)
 	if err != nil {
 		return err
 	}
 	value := make([]byte, maxXattrList)
-	for name := range strings.SplitSeq(string(list[:n]), "\x00") {
-		if !strings.HasPrefix(name, userXattr) || strings.HasPrefix(name, userOverlay) {
-			continue
-		}
+	for _, name := range names {
 		size, err := unix.Fgetxattr(src, name, value)
 		if err != nil {
 			return err

@@ -21,6 +21,15 @@ type Result struct {
 	links     []link // in the order of the stream
 }
 
+// Add counts another layer too.
+func (r *Result) Add(other *Result) {
+	r.Entries += other.Entries
+	r.Bytes += other.Bytes
+	r.Devices += other.Devices
+	r.Caps += other.Caps
+	r.Xattrs += other.Xattrs
+}
+
 // link is a hard link whose target the layer itself does not have.
 type link struct {
 	path   string // real path below the layer's root

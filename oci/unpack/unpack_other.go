@@ -18,11 +18,20 @@ var ErrNoSpace = errors.New("not enough free disk space")
 
 var errLinuxOnly = fmt.Errorf("unpack an image: this file system cannot hold Linux owners, devices and names; it is done on Linux: %w", sandbox.ErrNotSupported)
 
-// Layer needs a Linux file system.
-func Layer(context.Context, string, io.Reader, Limits) (*Result, error) { return nil, errLinuxOnly }
+// Layer needs a Linux file system. It says which of the layer's names this
+// system's would lose.
+func Layer(ctx context.Context, _ string, r io.Reader, limits Limits) (*Result, error) {
+	if err := CheckNames(ctx, r, here(), limits); err != nil {
+		return nil, fmt.Errorf("%w: %w", errLinuxOnly, err)
+	}
+	return nil, errLinuxOnly
+}
 
 // Settle needs a Linux file system.
 func Settle(context.Context, string, []string, *Result, Limits) error { return errLinuxOnly }
+
+// Fold needs a Linux file system.
+func Fold(context.Context, string, string, *Result) error { return errLinuxOnly }
 
 func isWhiteout(fs.FileInfo) bool             { return false }
 func isOpaque(*os.Root, string) (bool, error) { return false, nil }

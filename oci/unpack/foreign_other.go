@@ -1,0 +1,5 @@
+//go:build !linux && !windows
+
+package unpack
+
+func here() Naming { return APFS() }

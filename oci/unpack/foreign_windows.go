@@ -1,0 +1,3 @@
+package unpack
+
+func here() Naming { return NTFS() }
