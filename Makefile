@@ -48,7 +48,7 @@ bench-launch: build ## compare the start of a sandbox with bwrap, crun and runc 
 test-long: deps build kernels ## the long variants of tests as well (an hour or more)
 	@CONSENTRY_LONG=1 TEST_TIMEOUT=90m scripts/unit.sh $(PARALLEL)
 
-bench-wasm: ## compare running WebAssembly with wazero, Node and wasmtime (minutes)
+bench-wasm: ## compare running WebAssembly with wazero, Node and wasmtime (two minutes)
 	@scripts/bench-wasm.sh
 
 bench-net: ## compare the router with other user-mode networks (root; minutes)

@@ -32,17 +32,26 @@ func (m Memory) String(ptr, n uint32) string { return string(m.Bytes(ptr, n)) }
 
 // Uint32 reads at ptr.
 func (m Memory) Uint32(ptr uint32) uint32 {
-	return binary.LittleEndian.Uint32(m.Bytes(ptr, 4))
+	if m.mem != nil {
+		if v, ok := m.mem.ReadUint32Le(ptr); ok {
+			return v
+		}
+	}
+	panic(fault{})
 }
 
 // PutUint32 writes at ptr.
 func (m Memory) PutUint32(ptr, v uint32) {
-	binary.LittleEndian.PutUint32(m.Bytes(ptr, 4), v)
+	if m.mem == nil || !m.mem.WriteUint32Le(ptr, v) {
+		panic(fault{})
+	}
 }
 
 // PutUint64 writes at ptr.
 func (m Memory) PutUint64(ptr uint32, v uint64) {
-	binary.LittleEndian.PutUint64(m.Bytes(ptr, 8), v)
+	if m.mem == nil || !m.mem.WriteUint64Le(ptr, v) {
+		panic(fault{})
+	}
 }
 
 // Vectors returns the buffers of n iovec structures at ptr.
