@@ -46,6 +46,7 @@ bench-launch: build ## compare the start of a sandbox with bwrap, crun and runc 
 	@go run ./bench/launch
 
 test-long: deps build kernels ## the long variants of tests as well (an hour or more)
+	@scripts/deps.sh long
 	@CONSENTRY_LONG=1 TEST_TIMEOUT=90m scripts/unit.sh $(PARALLEL)
 
 bench-wasm: ## compare running WebAssembly with wazero, Node and wasmtime (two minutes)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that a make target needs and this
-# machine lacks: deps.sh demo|test|bench. Touches nothing when all are there.
+# machine lacks: deps.sh demo|test|long|bench. Touches nothing when all are there.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
-group=${1:?usage: deps.sh demo|test|bench}
+group=${1:?usage: deps.sh demo|test|long|bench}
 
 # have NEED: a command on PATH, or a file (shell pattern) when it starts with /.
 have() {
@@ -43,6 +43,7 @@ ping iputils-ping
 python3 python3
 /etc/ssl/certs/ca-certificates.crt ca-certificates
 END
+  if [ "$group" = long ]; then echo "npm npm"; fi
   if [ "$group" = bench ]; then
     echo "pasta passt"
     echo "slirp4netns slirp4netns"
