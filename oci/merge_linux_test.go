@@ -8,10 +8,18 @@ import (
 	"testing"
 )
 
-// thousand small layers that rely on each other: what one adds, others write
+// howMany layers are compared: more than are mounted; long: a thousand.
+func howMany() int {
+	if os.Getenv("CONSENTRY_LONG") == "" {
+		return 250
+	}
+	return 1000
+}
+
+// entangled are small layers that rely on each other: what one adds, others write
 // over, remove, hide, link to, or turn into something else.
-func thousand() (layers [][]file) {
-	for i, files := range many(1000) {
+func entangled(count int) (layers [][]file) {
+	for i, files := range many(count) {
 		last := fmt.Sprint("d/", i-1)
 		switch {
 		case i == 0:

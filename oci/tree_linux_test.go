@@ -114,7 +114,7 @@ var trees = map[string][][]file{
 			{name: "to", kind: '2', link: strings.Repeat("far/", 300)}},
 	},
 	"120 layers":   many(120),
-	"1,000 layers": thousand(),
+	"small layers": entangled(howMany()),
 	"same layer twice": {
 		{{name: "a", body: "1"}}, {{name: "b", body: "1"}}, {{name: "a", body: "1"}},
 	},
