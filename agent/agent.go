@@ -85,7 +85,7 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	}
 	a := &Agent{
 		cfg: cfg, started: cfg.Now(), over: make(chan struct{}), closing: make(chan struct{}), runs: map[string]*run{}, lent: map[uint32]bool{},
-		dialler: dial.New(dial.Config{Proxies: cfg.Proxies}),
+		dialler: dial.New(dial.Config{Proxies: cfg.Proxies, Log: cfg.Log}),
 	}
 	defer func() {
 		if err != nil {

@@ -50,7 +50,6 @@ func publish(mapping api.PortMapping) (*published, error) {
 		if err == nil {
 			return p, nil
 		}
-		p.close()
 		if mapping.Host != 0 || !errors.Is(err, syscall.EADDRINUSE) {
 			return nil, err
 		}
@@ -71,6 +70,7 @@ func (p *published) listen() error {
 			continue
 		}
 		if err != nil {
+			p.close() // else it is we who have the port
 			return p.taken(err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,11 +27,22 @@ type udpFlow struct {
 	theirs   *os.File
 	relays   sync.WaitGroup
 	in, out  atomic.Int64
+
+	cutUntil time.Time // of relayUp: until then the kernel cuts what is too big
 }
+
+// tellSize is how often an app is told what size fits, while it goes on to send
+// more.
+const tellSize = time.Second
 
 func newUDPFlow(udp *net.UDPConn) (passable, error) {
 	pair, theirs, err := datagramPair()
 	if err != nil {
+		return nil, err
+	}
+	if err := cmp.Or(hearTrouble(udp), mayCut(udp, false)); err != nil {
+		pair.Close()
+		theirs.Close()
 		return nil, err
 	}
 	f := &udpFlow{Conn: pair, udp: udp, theirs: theirs}
@@ -58,17 +70,52 @@ func (f *udpFlow) send(message []byte) {
 	if err != nil {
 		return // only we speak of trouble
 	}
-	_, err = f.udp.Write(data)
-	if err != nil && wire.SendTrouble(f.Conn, err) == nil {
-		_, err = f.udp.Write(data) // the error was about an earlier one
-	}
-	if err == nil {
-		f.out.Add(int64(len(data)))
+	f.stopCutting()
+	for range sendAttempts {
+		_, err := f.udp.Write(data)
+		if err == nil {
+			f.out.Add(int64(len(data)))
+			return
+		}
+		if !f.tell(err) {
+			return
+		}
+		f.startCutting(err)
 	}
 }
 
-// relayDown hands over what comes, and what ICMP says of what was sent: an
-// error about one datagram is not the end of a UDP flow.
+// sendAttempts of one datagram: an error may be about an earlier one, or about
+// its size.
+const sendAttempts = 3
+
+// startCutting lets the kernel cut datagrams that are too big, now that the app
+// has been told: none is lost for that.
+func (f *udpFlow) startCutting(err error) {
+	if errors.Is(err, syscall.EMSGSIZE) && mayCut(f.udp, true) == nil {
+		f.cutUntil = time.Now().Add(tellSize)
+	}
+}
+
+func (f *udpFlow) stopCutting() {
+	if !f.cutUntil.IsZero() && time.Now().After(f.cutUntil) && mayCut(f.udp, false) == nil {
+		f.cutUntil = time.Time{}
+	}
+}
+
+// tell hands over what ICMP has said, and says whether err is about that: one
+// datagram's trouble is not the end of a UDP flow.
+func (f *udpFlow) tell(err error) bool {
+	said := troubles(f.udp)
+	if t, local := localTrouble(err); local && len(said) == 0 {
+		said = append(said, t)
+	}
+	for _, t := range said {
+		wire.SendTrouble(f.Conn, t) //nolint:errcheck // the relay sees that the worker has gone
+	}
+	return len(said) > 0 || passes(err)
+}
+
+// relayDown hands over what comes, and what ICMP says of what was sent.
 func (f *udpFlow) relayDown() {
 	defer f.Conn.Close()
 	for {
@@ -77,7 +124,7 @@ func (f *udpFlow) relayDown() {
 				f.in.Add(int64(len(data)))
 			}
 		})
-		if err != nil && wire.SendTrouble(f.Conn, err) != nil {
+		if err != nil && !f.tell(err) {
 			return
 		}
 	}

@@ -10,6 +10,8 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/waiter"
+
+	"github.com/consentry/consentry/sandbox"
 )
 
 // association moves datagrams both ways until the far end is closed or nothing
@@ -20,9 +22,9 @@ type association struct {
 	out     farEnd
 	count   *counters
 	pace    pacer
-	quiet   time.Duration  // after which it ends
-	trouble func(reason)   // called with what the far end's network said of a datagram
-	ended   func(cut bool) // called once; cut says that the far end was taken away
+	quiet   time.Duration         // after which it ends
+	trouble func(sandbox.Trouble) // called with what the network said of a datagram
+	ended   func(cut bool)        // called once; cut says that the far end was taken away
 
 	idle     *time.Timer
 	entry    waiter.Entry
@@ -143,15 +145,25 @@ func (a *association) sendDown(message []byte) {
 // passes says whether an error concerns one datagram, and passes on those that
 // came as ICMP.
 func (a *association) passes(err error) bool {
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		a.trouble(refuseRefused)
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		a.trouble(refuseUnreachable)
-	default:
-		return passing(err)
+	t, said := troubleOf(err)
+	if said {
+		a.trouble(t)
 	}
-	return true
+	return said || passing(err)
+}
+
+// troubleOf is for far ends of all kinds: an agent's says it in whole, a socket
+// has only an errno.
+func troubleOf(err error) (t sandbox.Trouble, said bool) {
+	switch {
+	case errors.As(err, &t):
+		return t, true
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return sandbox.Trouble{Kind: sandbox.PortUnreachable}, true
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return sandbox.Trouble{Kind: sandbox.HostUnreachable}, true
+	}
+	return t, false
 }
 
 // passing errors concern one datagram.

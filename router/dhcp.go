@@ -19,7 +19,7 @@ import (
 //	 | <------------- ACK          |  for that address
 //	 | <------------- NAK          |  for another one
 //
-// IPv6 has no counterpart: whoever makes the card sets its address.
+// For IPv6 there is router discovery: see solicit.go.
 
 const (
 	dhcpServerPort = 67

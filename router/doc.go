@@ -23,7 +23,8 @@
 //   - A flow to a name carries that name where its protocol has one: guard.go
 //     has the table. CONNECT to a proxy is refused.
 //   - An idle flow holds no goroutine and no buffer; ten thousand fit into 100 MB.
-//   - DHCP gets the one lease there is; nobody else on the wire is a server.
+//   - DHCP gets the one lease there is, and router discovery the one address that a
+//     card makes of itself; nobody else on the wire is a server or a router.
 //   - Ping is held like a flow, and is a right of its own (icmp/host:7).
 //   - IPv4 and IPv6 get the same answers.
 //
@@ -31,7 +32,7 @@
 // UDP port 443 (QUIC) is refused with ICMP so that clients fall back to TCP,
 // unless a rule allows it already; then the name inside is not looked at.
 //
-// Files: frame.go judges frames, intake.go and endpoint.go are the two sides of
+// Files: frame.go judges frames (arp and ndp in neighbour.go, solicit.go and dhcp.go), intake.go and endpoint.go are the two sides of
 // gVisor's view of the link, names.go and dns.go make up addresses, tcp.go holds
 // SYNs, splice.go moves bytes, association.go datagrams, farend.go and lot_linux.go
 // let both wait, guard.go chooses who checks them: sni.go for TLS,

@@ -78,17 +78,13 @@ func (e *endpoint) IsAttached() bool {
 }
 
 // deliver gives the stack one IP packet, whose bytes it takes over.
-func (e *endpoint) deliver(packet buffer.Buffer, ipv6 bool) {
+func (e *endpoint) deliver(packet buffer.Buffer, protocol tcpip.NetworkProtocolNumber) {
 	e.mu.RLock()
 	d := e.dispatcher
 	e.mu.RUnlock()
 	if d == nil {
 		packet.Release()
 		return
-	}
-	protocol := header.IPv4ProtocolNumber
-	if ipv6 {
-		protocol = header.IPv6ProtocolNumber
 	}
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: packet})
 	defer pkt.DecRef()

@@ -15,6 +15,8 @@ type verdict struct {
 	ipv6   bool
 	ping   bool // an echo request, not for the stack
 	reply  []byte
+
+	solicited bool // the reply is an advertisement, to be repeated
 }
 
 func dropped(why reason) verdict { return verdict{why: why} }
@@ -92,10 +94,15 @@ func judgeIPv6(b []byte, group bool) verdict {
 	packet := b[:header.IPv6MinimumSize+int(ip.PayloadLength())]
 	next, payload := ip.NextHeader(), packet[header.IPv6MinimumSize:]
 	src, dst := netip.AddrFrom16(ip.SourceAddress().As16()), netip.AddrFrom16(ip.DestinationAddress().As16())
-	if next == uint8(header.ICMPv6ProtocolNumber) && len(payload) > 0 && header.ICMPv6(payload).Type() == header.ICMPv6NeighborSolicit {
-		return judgeSolicit(packet, src)
+	if next == uint8(header.ICMPv6ProtocolNumber) && len(payload) > 0 {
+		switch header.ICMPv6(payload).Type() {
+		case header.ICMPv6NeighborSolicit:
+			return judgeSolicit(packet, src)
+		case header.ICMPv6RouterSolicit:
+			return judgeRouterSolicit(packet, src, dst)
+		}
 	}
-	if src != appNet6.Addr() {
+	if !isApp(src) {
 		return dropped(ownNoise(src, dst))
 	}
 	if why := judgeDestination(dst, group); why != dropNone {
@@ -116,8 +123,7 @@ func judgeIPv6(b []byte, group bool) verdict {
 	return dropped(dropProtocol)
 }
 
-// ownNoise tells what every Linux card says by itself (listener reports, router
-// solicitations) from a forged source.
+// ownNoise tells what every Linux card says by itself (listener reports) from a forged source.
 func ownNoise(src, dst netip.Addr) reason {
 	if dst.IsMulticast() && (src.IsUnspecified() || src.IsLinkLocalUnicast()) {
 		return dropMulticast

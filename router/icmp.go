@@ -107,62 +107,22 @@ func judgeEcho6(packet []byte, dst netip.Addr) verdict {
 	if dst != gateway6 {
 		return verdict{packet: packet, ipv6: true, ping: true}
 	}
-	return verdict{reply: newICMP6(gateway6, appNet6.Addr(), len(icmp), func(out header.ICMPv6) {
+	return verdict{reply: newICMP6(gateway6, sourceOf(packet), len(icmp), func(out header.ICMPv6) {
 		copy(out, icmp)
 		out.SetType(header.ICMPv6EchoReply)
 	})}
 }
 
+// sourceOf is that of an IP packet.
+func sourceOf(packet []byte) netip.Addr {
+	if header.IPVersion(packet) == header.IPv6Version {
+		return netip.AddrFrom16(header.IPv6(packet).SourceAddress().As16())
+	}
+	return netip.AddrFrom4(header.IPv4(packet).SourceAddress().As4())
+}
+
 // maxEcho keeps replies below every MTU.
 const maxEcho = 1400
-
-// refusal is the way a flow is refused with ICMP.
-type refusal int
-
-const (
-	hostUnreachable refusal = iota // EHOSTUNREACH at the app
-	portUnreachable                // ECONNREFUSED at a connected UDP socket
-	prohibited                     // "packet filtered" says ping
-)
-
-// maxQuote is what of a refused packet is sent back: its headers, from which
-// the app's kernel finds the socket (and for TCP checks the sequence number).
-const maxQuote = 128
-
-// unreachable answers a packet that began with quote, an IP header and at least
-// eight bytes of transport header.
-func unreachable(quote []byte, how refusal) []byte {
-	quote = quote[:min(len(quote), maxQuote)]
-	if header.IPVersion(quote) == header.IPv6Version {
-		return unreachable6(quote, how)
-	}
-	return newICMP4(gateway4, appNet4.Addr(), header.ICMPv4MinimumSize+len(quote), func(icmp header.ICMPv4) {
-		icmp.SetType(header.ICMPv4DstUnreachable)
-		icmp.SetCode(header.ICMPv4HostUnreachable)
-		switch how {
-		case portUnreachable:
-			icmp.SetCode(header.ICMPv4PortUnreachable)
-		case prohibited:
-			icmp.SetCode(header.ICMPv4AdminProhibited)
-		}
-		copy(icmp[header.ICMPv4MinimumSize:], quote)
-	})
-}
-
-func unreachable6(quote []byte, how refusal) []byte {
-	const head = header.ICMPv6DstUnreachableMinimumSize
-	return newICMP6(gateway6, appNet6.Addr(), head+len(quote), func(icmp header.ICMPv6) {
-		icmp.SetType(header.ICMPv6DstUnreachable)
-		icmp.SetCode(header.ICMPv6AddressUnreachable)
-		switch how {
-		case portUnreachable:
-			icmp.SetCode(header.ICMPv6PortUnreachable)
-		case prohibited:
-			icmp.SetCode(header.ICMPv6Prohibited)
-		}
-		copy(icmp[head:], quote)
-	})
-}
 
 // newDatagram returns a frame with one UDP datagram for the app.
 func newDatagram(src, dst netip.AddrPort, data []byte) []byte {

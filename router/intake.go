@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
@@ -84,10 +85,14 @@ func (r *Router) handle(v verdict, pass func() buffer.Buffer) {
 	switch {
 	case v.reply != nil:
 		r.endpoint.send(v.reply)
+		if v.solicited {
+			r.adverts.begin()
+		}
 	case v.ping:
 		r.handlePing(v.packet, v.ipv6)
 	case v.packet != nil:
-		r.endpoint.deliver(pass(), v.ipv6)
+		r.awaitReset(v)
+		r.endpoint.deliver(pass(), v.protocol())
 	default:
 		r.count.drop(v.why)
 	}
@@ -122,27 +127,43 @@ func taken(view *buffer.View, v verdict) buffer.Buffer {
 }
 
 // headerLen is the length of the headers of a packet that judge has let pass,
-// when it is a whole TCP segment, and 0 otherwise.
+// when it is a whole TCP segment with data, and 0 otherwise.
 func (v verdict) headerLen() int {
-	b, ip := v.packet, 0
+	at := v.tcp()
+	if at == 0 {
+		return 0
+	}
+	size := int(header.TCP(v.packet[at:]).DataOffset())
+	if size < header.TCPMinimumSize || len(v.packet) <= at+size {
+		return 0
+	}
+	return at + size
+}
+
+// tcp is where in a packet that judge has let pass the TCP header begins, when it
+// holds a whole one, and 0 otherwise.
+func (v verdict) tcp() int {
+	b, at := v.packet, header.IPv6MinimumSize
 	if v.ipv6 {
 		if header.IPv6(b).NextHeader() != uint8(header.TCPProtocolNumber) {
 			return 0
 		}
-		ip = header.IPv6MinimumSize
 	} else {
-		h := header.IPv4(b)
-		if h.Protocol() != uint8(header.TCPProtocolNumber) || h.More() || h.FragmentOffset() != 0 {
+		ip := header.IPv4(b)
+		if ip.Protocol() != uint8(header.TCPProtocolNumber) || ip.More() || ip.FragmentOffset() != 0 {
 			return 0
 		}
-		ip = int(h.HeaderLength())
+		at = int(ip.HeaderLength())
 	}
-	if len(b) < ip+header.TCPMinimumSize {
+	if len(b) < at+header.TCPMinimumSize {
 		return 0
 	}
-	tcp := int(header.TCP(b[ip:]).DataOffset())
-	if tcp < header.TCPMinimumSize || len(b) <= ip+tcp {
-		return 0
+	return at
+}
+
+func (v verdict) protocol() tcpip.NetworkProtocolNumber {
+	if v.ipv6 {
+		return header.IPv6ProtocolNumber
 	}
-	return ip + tcp
+	return header.IPv4ProtocolNumber
 }

@@ -32,6 +32,7 @@ type lab struct {
 
 type labOptions struct {
 	plain  bool // no virtio header
+	auto   bool // IPv6 by router discovery
 	mtu    int
 	limits Limits
 	idle   time.Duration  // of UDP
@@ -61,15 +62,15 @@ func newLab(t testing.TB, o labOptions) *lab {
 		t.Fatal(err)
 	}
 	l.start(link, o)
-	l.settle()
+	l.settle(o)
 	return l
 }
 
 // settle waits until the kernel, which may take its time, has the card ready:
 // what is sent before is lost.
-func (l *lab) settle() {
+func (l *lab) settle(o labOptions) {
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
-		if l.ping(sandbox.Gateway6) && l.ping(sandbox.Gateway4) {
+		if l.ping(sandbox.Gateway4) && (o.auto || l.ping(sandbox.Gateway6)) {
 			return
 		}
 	}
@@ -139,6 +140,15 @@ ip -6 addr add %[5]s dev %[1]s nodad
 ip route add default via %[6]s
 ip -6 route add default via %[7]s`, sandbox.LinkDevice, sandbox.AppMAC, mtu,
 		sandbox.AppPrefix4, sandbox.AppPrefix6, sandbox.Gateway4, sandbox.Gateway6)
+	if o.auto {
+		script = fmt.Sprintf(`set -e
+ip link set lo up
+cd /proc/sys/net/ipv6/conf/%[1]s
+echo 0 > router_solicitation_delay
+ip link set %[1]s address %[2]s mtu %[3]d up
+ip addr add %[4]s dev %[1]s
+ip route add default via %[5]s`, sandbox.LinkDevice, sandbox.AppMAC, mtu, sandbox.AppPrefix4, sandbox.Gateway4)
+	}
 	if out, err := l.command("sh", "-c", script); err != nil {
 		l.t.Fatalf("set the card up: %v\n%s", err, out)
 	}

@@ -45,25 +45,26 @@ func judgeSolicit(packet []byte, src netip.Addr) verdict {
 	if len(icmp) < header.ICMPv6NeighborSolicitMinimumSize || ip.HopLimit() != header.NDPHopLimit || icmp.Code() != 0 {
 		return dropped(dropNeighbour)
 	}
-	if src != appNet6.Addr() && !src.IsLinkLocalUnicast() {
+	if !isApp(src) && !src.IsLinkLocalUnicast() {
 		return dropped(dropNeighbour)
 	}
-	if header.NDPNeighborSolicit(icmp.MessageBody()).TargetAddress() != tcpip.AddrFrom16(gateway6.As16()) {
+	target := netip.AddrFrom16(header.NDPNeighborSolicit(icmp.MessageBody()).TargetAddress().As16())
+	if target != gateway6 && target != gatewayLink6 {
 		return dropped(dropNeighbour)
 	}
-	return verdict{reply: advertise(src)}
+	return verdict{reply: advertise(target, src)}
 }
 
-func advertise(to netip.Addr) []byte {
+func advertise(target, to netip.Addr) []byte {
 	const optionLen = 8 // target link-layer address
 	size := header.ICMPv6NeighborAdvertMinimumSize + optionLen
-	return newICMP6(gateway6, to, size, func(icmp header.ICMPv6) {
+	return newICMP6(target, to, size, func(icmp header.ICMPv6) {
 		icmp.SetType(header.ICMPv6NeighborAdvert)
 		advert := header.NDPNeighborAdvert(icmp.MessageBody())
 		advert.SetRouterFlag(true)
 		advert.SetSolicitedFlag(true)
 		advert.SetOverrideFlag(true)
-		advert.SetTargetAddress(tcpip.AddrFrom16(gateway6.As16()))
+		advert.SetTargetAddress(tcpip.AddrFrom16(target.As16()))
 		advert.Options().Serialize(header.NDPOptionsSerializer{
 			header.NDPTargetLinkLayerAddressOption(gatewayMAC[:]),
 		})

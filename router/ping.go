@@ -24,10 +24,11 @@ const (
 	pingIdle  = 30 * time.Second
 )
 
-// pingKey tells the pings of an app apart: what it pings, and its identifier.
+// pingKey tells the pings of an app apart: as whom and what it pings, and its
+// identifier.
 type pingKey struct {
-	to netip.Addr
-	id uint16
+	from, to netip.Addr
+	id       uint16
 }
 
 // pings is the table of the app's pings, held or open.
@@ -62,7 +63,7 @@ func (t *pings) remove(key pingKey) {
 // handlePing takes an echo request that judge has let pass.
 func (r *Router) handlePing(packet []byte, ipv6 bool) {
 	dst, echo := echoOf(packet, ipv6)
-	key := pingKey{to: dst, id: binary.BigEndian.Uint16(echo[4:6])}
+	key := pingKey{from: sourceOf(packet), to: dst, id: binary.BigEndian.Uint16(echo[4:6])}
 	queue, first := r.pings.put(key, append([]byte(nil), echo[6:]...))
 	if !first {
 		return
@@ -109,7 +110,7 @@ func (r *Router) refusePing(quote []byte, why reason) {
 	if why == refuseDenied {
 		how = prohibited
 	}
-	r.endpoint.send(unreachable(quote, how))
+	r.endpoint.send(how.answer(quote))
 }
 
 // servePing is one ping from its first request until nothing was sent for a
@@ -173,13 +174,13 @@ func (r *Router) answerPings(out net.Conn, key pingKey) {
 func echoReply(key pingKey, message []byte) []byte {
 	size := header.ICMPv4MinimumSize - 2 + len(message)
 	if key.to.Is4() {
-		return newICMP4(key.to, appNet4.Addr(), size, func(icmp header.ICMPv4) {
+		return newICMP4(key.to, key.from, size, func(icmp header.ICMPv4) {
 			icmp.SetType(header.ICMPv4EchoReply)
 			binary.BigEndian.PutUint16(icmp[4:6], key.id)
 			copy(icmp[6:], message)
 		})
 	}
-	return newICMP6(key.to, appNet6.Addr(), size, func(icmp header.ICMPv6) {
+	return newICMP6(key.to, key.from, size, func(icmp header.ICMPv6) {
 		icmp.SetType(header.ICMPv6EchoReply)
 		binary.BigEndian.PutUint16(icmp[4:6], key.id)
 		copy(icmp[6:], message)

@@ -33,7 +33,8 @@ type Config struct {
 	Hostname string
 	Now      func() time.Time // nil: time.Now
 
-	udpIdle time.Duration // 0: udpIdle; tests have less patience
+	// Tests have less patience; 0 is the constant of the same name.
+	udpIdle, advertEvery time.Duration
 }
 
 // Router is the network of one app run.
@@ -48,10 +49,12 @@ type Router struct {
 	syns     *syns
 	lot      *lot
 	pings    pings
+	resets   resets
 	udpIdle  time.Duration
 	data     *dataService // nil without a handler
 	stack    *stack.Stack
 	endpoint *endpoint
+	adverts  adverts
 	forward  *tcp.Forwarder
 	count    counters
 	pace     pacer
@@ -103,6 +106,7 @@ func New(c Config) (*Router, error) {
 		return nil, err
 	}
 	r.endpoint = newEndpoint(r.link, &r.count)
+	r.adverts.send, r.adverts.every = r.endpoint.send, cmp.Or(c.advertEvery, advertEvery)
 	if err := r.buildStack(limits); err != nil {
 		r.lot.close()
 		return nil, fmt.Errorf("build network stack: %w", err)
@@ -215,6 +219,7 @@ func (r *Router) shutDown(closeLink func()) {
 	r.flows.closeAll()
 	r.lot.close()
 	closeLink()
+	r.adverts.end()
 	r.stack.Close()
 	r.stack.Wait()
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 // chanLink is a link whose frames come from a test.
 type chanLink struct {
 	in     chan []byte
+	out    chan []byte // nil: what is written is lost
 	closed chan struct{}
 }
 
@@ -28,8 +30,15 @@ func (l *chanLink) ReadFrame(buf []byte) (int, error) {
 		return 0, io.EOF
 	}
 }
-func (l *chanLink) WriteFrame([]byte) error { return nil }
-func (l *chanLink) Close() error            { close(l.closed); return nil }
+
+func (l *chanLink) WriteFrame(frame []byte) error {
+	if l.out != nil {
+		l.out <- slices.Clone(frame)
+	}
+	return nil
+}
+
+func (l *chanLink) Close() error { close(l.closed); return nil }
 
 // TestRunEndsUnderAHandshake stops a router while an app that never says ACK,
 // another that waits for a verdict, and one that asked for DNS are held.

@@ -123,7 +123,7 @@ func (r *Router) hold(id flowID, pkt *stack.PacketBuffer, sequence uint32) bool 
 		return false
 	case nowhere:
 		r.count.drop(refuseUnknown)
-		r.endpoint.send(unreachable(quoteOf(pkt), hostUnreachable))
+		r.endpoint.send(hostUnreachable.answer(quoteOf(pkt)))
 		return true
 	}
 	f, why := r.flows.begin(r.ctx, "tcp", to)
@@ -213,7 +213,7 @@ func (r *Router) refuse(req *tcp.ForwarderRequest, h *heldSYN, err error) {
 	}
 	gone := h.flow.ctx.Err() != nil
 	if !reset && !gone {
-		r.endpoint.send(unreachable(h.quote, hostUnreachable))
+		r.endpoint.send(hostUnreachable.answer(h.quote))
 	}
 	if !gone {
 		r.count.drop(why)

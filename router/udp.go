@@ -8,6 +8,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 	"gvisor.dev/gvisor/pkg/waiter"
+
+	"github.com/consentry/consentry/sandbox"
 )
 
 const (
@@ -75,10 +77,10 @@ func (r *Router) answerLater(q question, server, app netip.AddrPort) {
 // unreachable one that may pass.
 func (r *Router) refuseDatagram(quote []byte, why reason) {
 	r.count.drop(why)
-	r.endpoint.send(unreachable(quote, refusalOf(why)))
+	r.endpoint.send(refusalOf(why).answer(quote))
 }
 
-func refusalOf(why reason) refusal {
+func refusalOf(why reason) icmpError {
 	switch why {
 	case refuseDenied, refuseGateway, refuseQUIC, refuseRefused:
 		return portUnreachable
@@ -123,7 +125,11 @@ func (r *Router) serveUDP(f *flow, app *appConn, quote []byte) {
 		return
 	}
 	a := r.associate(f, app, out)
-	a.trouble = func(why reason) { r.endpoint.send(unreachable(quote, refusalOf(why))) }
+	a.trouble = func(t sandbox.Trouble) {
+		if frame := passOn(quote, t); frame != nil {
+			r.endpoint.send(frame)
+		}
+	}
 	a.ended = func(cut bool) {
 		if cut && f.ctx.Err() == nil {
 			r.refuseDatagram(quote, refuseDenied) // cut from outside: tell the app
@@ -137,7 +143,7 @@ func (r *Router) serveUDP(f *flow, app *appConn, quote []byte) {
 func (r *Router) associate(f *flow, app *appConn, out net.Conn) *association {
 	a := &association{
 		app: app, out: newFarEnd(out, r.lot), count: &r.count, pace: r.pace, quiet: r.udpIdle,
-		trouble: func(reason) {},
+		trouble: func(sandbox.Trouble) {},
 	}
 	a.out.read, a.out.cut = a.copyDown, a.close
 	r.flows.opened(f, a.close)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -274,10 +275,8 @@ func TestHostileFramesHarmNobody(t *testing.T) {
 		reasonNames[dropEthertype]:      odd,
 		reasonNames[dropHeader]:         headless,
 	} {
-		for range times {
-			if err := l.inject(frame); err != nil {
-				t.Fatalf("inject %s: %v", name, err)
-			}
+		if err := l.inject(slices.Repeat([][]byte{frame}, times)...); err != nil {
+			t.Fatalf("inject %s: %v", name, err)
 		}
 	}
 	for why, want := range map[reason]uint64{
@@ -298,8 +297,8 @@ func TestHostileFramesHarmNobody(t *testing.T) {
 	}
 }
 
-// inject sends one frame out of the app's card.
-func (l *lab) inject(frame []byte) (err error) {
+// inject sends frames out of the app's card.
+func (l *lab) inject(frames ...[]byte) (err error) {
 	l.in(func() {
 		var fd int
 		if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
@@ -307,7 +306,11 @@ func (l *lab) inject(frame []byte) (err error) {
 		}
 		defer unix.Close(fd)
 		card, _ := net.InterfaceByName(sandbox.LinkDevice)
-		err = unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: card.Index})
+		for _, frame := range frames {
+			if err = unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: card.Index}); err != nil {
+				return
+			}
+		}
 	})
 	return err
 }

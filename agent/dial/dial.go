@@ -2,10 +2,13 @@ package dial
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strconv"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // dialTimeout bounds one attempt at one address.
@@ -15,20 +18,31 @@ const dialTimeout = 10 * time.Second
 type Config struct {
 	Resolver *net.Resolver // nil: the system's
 	Proxies  Settings
+	Log      *slog.Logger // of trouble with a proxy, once a minute; nil: nothing is logged
 }
 
 // Dialler resolves names and connects.
 type Dialler struct {
 	resolver *net.Resolver
 	proxies  *proxies
+	log      *slog.Logger
+	seldom   rate.Sometimes // an app may try as often as it likes
 }
+
+const logEvery = time.Minute
 
 // New makes a Dialler.
 func New(c Config) *Dialler {
 	if c.Resolver == nil {
 		c.Resolver = net.DefaultResolver
 	}
-	return &Dialler{resolver: c.Resolver, proxies: newProxies(c.Proxies)}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Dialler{
+		resolver: c.Resolver, proxies: newProxies(c.Proxies), log: c.Log,
+		seldom: rate.Sometimes{First: 1, Interval: logEvery},
+	}
 }
 
 // Target is where a flow goes.

@@ -46,7 +46,11 @@ func (d *Dialler) dialThrough(ctx context.Context, route Route, t Target, addrs 
 		}
 		failed = append(failed, fmt.Errorf("proxy %s: %w", route.Via(), err))
 	}
-	return nil, errors.Join(failed...)
+	err := errors.Join(failed...)
+	if !errors.Is(ctx.Err(), context.Canceled) { // else the app has gone
+		d.seldom.Do(func() { d.log.Warn("a connection through the upstream proxy failed", "error", err) })
+	}
+	return nil, err
 }
 
 // tunnel makes one connection to the proxy and asks it for one destination.
@@ -167,7 +171,7 @@ func judgeHead(head []byte) error {
 	}
 	defer resp.Body.Close()
 	switch {
-	case resp.StatusCode == http.StatusProxyAuthRequired:
+	case resp.StatusCode == http.StatusProxyAuthRequired, resp.StatusCode == http.StatusUnauthorized: // tinyproxy says so
 		return errors.New("it wants another user and password: write them into HTTPS_PROXY or ALL_PROXY, http://USER:PASSWORD@HOST:PORT")
 	case resp.StatusCode/100 != 2: //nolint:mnd // the class of success
 		return fmt.Errorf("it refused to connect: status %d", resp.StatusCode)

@@ -227,7 +227,7 @@ func (w *world) rename(name, addr string) {
 	must(w.t, os.WriteFile(w.hosts(), []byte(addr+" "+name+"\n"), 0o644))
 	must(w.t, w.resolver.Process.Signal(syscall.SIGHUP))
 	w.until(name+" is "+addr, func() bool {
-		out, _ := w.in(w.machine, "python3", "-c", "import socket; print(socket.gethostbyname('"+name+"'))").Output()
+		out, _ := w.in(w.machine, "python3", "-c", "import socket; print(socket.getaddrinfo('"+name+"', 0)[0][4][0])").Output()
 		return strings.TrimSpace(string(out)) == addr
 	})
 }

@@ -4,10 +4,7 @@ package story
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/consentry/consentry/sandbox"
@@ -45,53 +42,4 @@ except socket.gaierror: print("no other")`, sandbox.ServiceDomain)
 	if sent := seen(); len(sent) != 0 {
 		t.Errorf("these left the computer: %v", sent)
 	}
-}
-
-// The user's proxy is one that others wrote: HTTP and SOCKS5, with a password.
-func TestThroughProxiesOfOthers(t *testing.T) {
-	w := newWorld(t)
-	config := filepath.Join(w.home, "tinyproxy.conf")
-	must(t, os.WriteFile(config, []byte("Port 8888\nListen "+worldAddr+"\nAllow "+machineAddr+"\nBasicAuth ada secret\nLogLevel Connect\n"), 0o644))
-	w.daemon(w.rest, nil, "tinyproxy", "-d", "-c", config)
-	w.daemon(w.rest, nil, "microsocks", "-i", worldAddr, "-p", "1080", "-u", "ada", "-P", "secret")
-	get := func(url string) result {
-		return w.result("run", "--rm", "--quiet", "--answer", "allow", built.image, "curl", "-4sS", "-m", "30", url)
-	}
-	for _, proxy := range []string{"http://ada:secret@" + worldAddr + ":8888", "socks5://ada:secret@" + worldAddr + ":1080", "socks5h://ada:secret@" + worldAddr + ":1080"} {
-		w.restartAgent("ALL_PROXY=" + proxy)
-		w.until("the proxy listens", func() bool {
-			return w.command(w.rest, "curl", "-sS", "-m", "5", "-x", proxy, "http://"+worldAddr+"/").wait().code == 0
-		})
-		before := w.peers()
-		r := get("http://" + webName + "/")
-		if r.out != "page of "+webName+"\n" {
-			t.Errorf("by %s: exit %d, %q %s", proxy, r.code, r.out, r.err)
-		}
-		if peers := w.peers()[len(before):]; len(peers) != 1 || !strings.HasPrefix(peers[0], worldAddr+":") {
-			t.Errorf("by %s: the server was reached from %v, want once, from the proxy", proxy, peers)
-		}
-		if got := w.result("flows", "--json"); got.code != 0 || strings.Contains(r.err+got.out, "secret") {
-			t.Errorf("the password is shown: %s %s", r.err, got.out)
-		}
-	}
-	w.restartAgent("ALL_PROXY=socks5://ada:wrong@" + worldAddr + ":1080")
-	before := w.peers()
-	if r := get("http://" + webName + "/"); r.code == 0 || len(w.peers()) != len(before) {
-		t.Errorf("with a wrong password: exit %d, %q", r.code, r.out)
-	}
-}
-
-// restartAgent gives the agent another environment.
-func (w *world) restartAgent(env ...string) {
-	w.t.Helper()
-	must(w.t, w.agent.Process.Signal(syscall.SIGKILL))
-	w.until("the agent is gone", func() bool { return w.agentPID() == 0 })
-	w.env = append(w.env, env...)
-	w.startAgent()
-}
-
-// peers are who has connected to the web server of the world.
-func (w *world) peers() []string {
-	raw, _ := os.ReadFile(w.hits)
-	return strings.Fields(string(raw))
 }

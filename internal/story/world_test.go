@@ -55,6 +55,17 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, serveEcho(port))
 		os.Exit(1)
 	}
+	if hits := os.Getenv("STORY_TLS"); hits != "" {
+		fmt.Fprintln(os.Stderr, serveTLS(hits))
+		os.Exit(1)
+	}
+	if pid := os.Getenv("STORY_FRAMES"); pid != "" {
+		if err := injectFrames(pid, os.Getenv("STORY_TIMES")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	dir, err := os.MkdirTemp("", "story")
 	if err == nil {
 		err = prepare(dir)
@@ -101,8 +112,8 @@ func prepare(dir string) error {
 	return nil
 }
 
-// serveWeb answers in the world: one line in the file hits for each connection.
-func serveWeb(hits string) error {
+// pages of the world's web server.
+func pages(hits string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		note(hits+".paths", r.URL.Path)
@@ -131,16 +142,26 @@ func serveWeb(hits string) error {
 	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://"+otherName+"/", http.StatusFound)
 	})
+	return mux
+}
+
+// noteConnections writes one line into the file hits for each connection.
+func noteConnections(hits string) func(net.Conn, http.ConnState) {
+	return func(c net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			note(hits, c.RemoteAddr())
+		}
+	}
+}
+
+// serveWeb answers in the world.
+func serveWeb(hits string) error {
 	l, err := net.Listen("tcp", ":80")
 	if err != nil {
 		return err
 	}
 	go http.ListenAndServe(":3128", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serveCONNECT(w, r, hits) }))
-	server := &http.Server{Handler: mux, ConnState: func(c net.Conn, s http.ConnState) {
-		if s == http.StateNew {
-			note(hits, c.RemoteAddr())
-		}
-	}}
+	server := &http.Server{Handler: pages(hits), ConnState: noteConnections(hits)}
 	return server.Serve(l)
 }
 

@@ -1,10 +1,10 @@
 package wire
 
 import (
-	"errors"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"net"
-	"syscall"
 
 	"github.com/consentry/consentry/sandbox"
 )
@@ -12,62 +12,46 @@ import (
 // A UDP flow crosses between two processes on a pair of sockets that keeps
 // messages apart:
 //
-//	datagram, trouble{none}              both ways
-//	trouble{refused|unreachable}         to the worker: what ICMP said
+//	datagram, 0            both ways
+//	room (2 bytes), kind   to the worker: what ICMP said (sandbox.Trouble)
 //
 // The last byte keeps an empty datagram from looking like a hang-up.
-
-// trouble is that last byte.
-type trouble byte
-
-const (
-	troubleNone trouble = iota
-	troubleRefused
-	troubleUnreachable
-)
 
 // MaxDatagram is the largest message, in bytes: the largest datagram, and one.
 const MaxDatagram = 64 << 10
 
 // SendDatagram writes data as one message.
 func SendDatagram(pair net.Conn, data []byte) error {
-	message := net.Buffers{data, []byte{byte(troubleNone)}}
+	message := net.Buffers{data, []byte{0}}
 	_, err := message.WriteTo(pair) // one system call, so one message
 	return err
 }
 
-// SendTrouble passes on an error about a datagram that was sent. Errors that
-// are about something else are returned.
-func SendTrouble(pair net.Conn, err error) error {
-	var kind trouble
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		kind = troubleRefused
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		kind = troubleUnreachable
-	default:
-		return err
-	}
-	_, err = pair.Write([]byte{byte(kind)})
+// SendTrouble writes t as one message.
+func SendTrouble(pair net.Conn, t sandbox.Trouble) error {
+	room := min(max(t.Room, 0), math.MaxUint16)
+	message := binary.BigEndian.AppendUint16(nil, uint16(room)) //nolint:gosec // bounded above
+	_, err := pair.Write(append(message, byte(t.Kind)))
 	return err
 }
 
-// Unframe returns the datagram in a message, syscall.ECONNREFUSED or
-// EHOSTUNREACH.
+// troubleLen is the size of a message that is no datagram, in bytes.
+const troubleLen = 3
+
+// Unframe returns the datagram in a message, or a sandbox.Trouble.
 func Unframe(message []byte) ([]byte, error) {
 	if len(message) == 0 {
 		return nil, fmt.Errorf("%w: an empty message", sandbox.ErrInvalid)
 	}
 	last := len(message) - 1
-	switch trouble(message[last]) {
-	case troubleNone:
+	kind := sandbox.TroubleKind(message[last])
+	switch {
+	case kind == 0:
 		return message[:last], nil
-	case troubleRefused:
-		return nil, syscall.ECONNREFUSED
-	case troubleUnreachable:
-		return nil, syscall.EHOSTUNREACH
+	case kind.Known() && len(message) == troubleLen:
+		return nil, sandbox.Trouble{Kind: kind, Room: int(binary.BigEndian.Uint16(message))}
 	}
-	return nil, fmt.Errorf("%w: a message that ends with %d", sandbox.ErrInvalid, message[last])
+	return nil, fmt.Errorf("%w: a message of %d bytes that ends with %d", sandbox.ErrInvalid, len(message), kind)
 }
 
 // datagramFlow is a worker's end. Read wants room for a byte more than the

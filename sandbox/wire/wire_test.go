@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -289,5 +290,52 @@ func TestClosingTheServerCutsItsFlows(t *testing.T) {
 	}
 	if _, _, err := server.Handle(t.Context(), verbDial, body); !errors.Is(err, sandbox.ErrUnavailable) {
 		t.Fatalf("dial after close: %v", err)
+	}
+}
+
+// TestDatagramsAndTrouble crosses a pair that keeps messages apart.
+func TestDatagramsAndTrouble(t *testing.T) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_DGRAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends := [2]net.Conn{}
+	for i, fd := range fds {
+		file := os.NewFile(uintptr(fd), "pair")
+		ends[i], err = net.FileConn(file)
+		file.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ends[i].Close()
+	}
+	buf := make([]byte, MaxDatagram)
+	read := func() ([]byte, error) {
+		n, err := ends[1].Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Unframe(buf[:n])
+	}
+	for _, data := range []string{"", "\x00", "data", "ends like trouble\x00\x10\x06"} {
+		if err := SendDatagram(ends[0], []byte(data)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := read(); err != nil || string(got) != data {
+			t.Errorf("%q came as %q, %v", data, got, err)
+		}
+	}
+	for room, want := range map[int]int{1300: 1300, -5: 0, 1 << 20: 65535} {
+		if err := SendTrouble(ends[0], sandbox.Trouble{Kind: sandbox.TooBig, Room: room}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := read(); !errors.Is(err, sandbox.Trouble{Kind: sandbox.TooBig, Room: want}) {
+			t.Errorf("room for %d came as %q, %v", room, got, err)
+		}
+	}
+	for _, bad := range []string{"", "\x06", "\x00\x00\x00\x06", "\x00\x00\xff"} {
+		if got, err := Unframe([]byte(bad)); !errors.Is(err, sandbox.ErrInvalid) {
+			t.Errorf("%q was taken for %q, %v", bad, got, err)
+		}
 	}
 }
