@@ -62,7 +62,7 @@ func (c *cli) pullCommand() *cobra.Command {
 		Example: "  consentry pull docker.io/library/alpine\n  consentry pull --platform linux/arm64 ./app.tar",
 		Args:    need(1, 1, "the image", "consentry pull docker.io/library/alpine"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if platform != "" && !platformRule.MatchString(platform) {
+			if platform != "" && !platformRule().MatchString(platform) {
 				return badFlag("--platform", platform, "want system/processor", "--platform linux/arm64")
 			}
 			cwd, err := os.Getwd()
