@@ -23,10 +23,10 @@ deps: ## install what `make test` needs and this machine lacks (apt)
 deps-demo:
 	@scripts/deps.sh demo
 
-build: ## build bin/consentry
+build: ## build bin/consentry and what lies beside it
 	@mkdir -p bin
 	@if [ -d cmd/consentry ]; then \
-	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/consentry ./cmd/consentry-launch ./cmd/consentry-worker && \
+	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/... && \
 	  echo "built bin/consentry $(VERSION)"; \
 	else echo "no cmd/consentry in this tree, nothing to build"; fi
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
-	"os"
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/oci/unpack"
@@ -30,19 +29,6 @@ func (a *Agent) imagesUse(context.Context) (api.DiskUse, error) {
 		What: "images", Count: u.Images, Active: u.Active, Bytes: u.Bytes, Reclaimable: u.Reclaimable,
 		Shared: u.DuplicatesSpared, Remedy: "consentry prune",
 	}, err
-}
-
-func (a *Agent) modulesUse(ctx context.Context) (api.DiskUse, error) {
-	use := api.DiskUse{What: "modules"}
-	entries, err := os.ReadDir(a.modules.dir)
-	for _, e := range entries {
-		if !e.IsDir() {
-			use.Count++
-		}
-	}
-	bytes, _, sizeErr := unpack.Size(ctx, a.modules.dir)
-	use.Active, use.Bytes = use.Count, bytes
-	return use, errors.Join(err, sizeErr)
 }
 
 func (a *Agent) runsUse(ctx context.Context) (api.DiskUse, error) {

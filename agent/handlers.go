@@ -150,7 +150,6 @@ var errorKinds = []struct {
 	status int
 	hint   string
 }{
-	{oci.ErrModule, "module", statusBadRequest, "start it: consentry run fetches it"},
 	{oci.ErrFormat, "unsupported-format", statusBadRequest, "Consentry runs OCI (Docker) images and WebAssembly modules (.wasm)"},
 	{wasmhost.ErrComponent, "unsupported-format", statusBadRequest, "build a core module for WASI preview 1 (wasm32-wasip1), or an OCI image"},
 	{wasmhost.ErrNotWasm, "unsupported-format", statusBadRequest, "Consentry runs OCI (Docker) images and WebAssembly modules (.wasm)"},

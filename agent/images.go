@@ -3,11 +3,16 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/app"
 	"github.com/consentry/consentry/oci"
 )
 
@@ -16,15 +21,33 @@ func (a *Agent) listImages(w http.ResponseWriter, _ *http.Request) error {
 	if err != nil {
 		return err
 	}
+	modules, err := a.modules.list()
+	if err != nil {
+		return err
+	}
 	list := []api.Image{}
 	for i := range images {
 		list = append(list, imageToAPI(&images[i]))
 	}
+	for i := range modules {
+		list = append(list, moduleToAPI(&modules[i]))
+	}
+	slices.SortStableFunc(list, func(x, y api.Image) int { return strings.Compare(x.Ref, y.Ref) })
 	return ok(w, list)
 }
 
 func (a *Agent) inspectImage(w http.ResponseWriter, r *http.Request) error {
-	img, err := a.images.Lookup(r.URL.Query().Get("ref"))
+	ref := r.URL.Query().Get("ref")
+	if module, err := a.modules.find(ref); err != nil {
+		return err
+	} else if module != nil {
+		out, err := a.inspectModule(module)
+		if err != nil {
+			return err
+		}
+		return ok(w, out)
+	}
+	img, err := a.images.Lookup(ref)
 	if err != nil {
 		return err
 	}
@@ -79,7 +102,17 @@ func imageToAPI(img *oci.Image) api.Image {
 
 func (a *Agent) removeImage(w http.ResponseWriter, r *http.Request) error {
 	ref := r.URL.Query().Get("ref")
-	freed, err := a.images.Remove(ref, a.imageInUse(r.URL.Query().Get("force") != ""))
+	inUse := a.imageInUse(r.URL.Query().Get("force") != "")
+	module, err := a.modules.find(ref)
+	if err != nil {
+		return err
+	}
+	var freed int64
+	if module != nil {
+		freed, err = a.modules.remove(ref, module, inUse)
+	} else {
+		freed, err = a.images.Remove(ref, inUse)
+	}
 	if err != nil {
 		return err
 	}
@@ -91,7 +124,11 @@ func (a *Agent) pruneImages(w http.ResponseWriter, _ *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return ok(w, api.RemovedImages{Refs: refs, Bytes: freed})
+	modules, bytes, err := a.modules.prune(a.imageInUse(false))
+	if err != nil {
+		return err
+	}
+	return ok(w, api.RemovedImages{Refs: append(refs, modules...), Bytes: freed + bytes})
 }
 
 func (a *Agent) pullImage(w http.ResponseWriter, r *http.Request) error {
@@ -107,12 +144,52 @@ func (a *Agent) pullImage(w http.ResponseWriter, r *http.Request) error {
 		defer mu.Unlock()
 		lines.Encode(p) //nolint:errcheck // the client has gone; r.Context ends the pull
 	}
-	img, err := a.pull(r.Context(), req, say)
+	out, err := a.fetch(r.Context(), req, say)
 	if err != nil {
 		say(api.Progress{Phase: "done", Error: asAPIError(err)})
 		return nil
 	}
-	out := imageToAPI(img)
 	say(api.Progress{Phase: "done", Image: &out})
 	return nil
+}
+
+// fetch puts what a source names, image or module, into its store.
+func (a *Agent) fetch(ctx context.Context, req api.PullRequest, say func(api.Progress)) (api.Image, error) {
+	format, err := formatOf(req.Source)
+	if err != nil {
+		return api.Image{}, err
+	}
+	if format == formatModule {
+		module, err := a.modules.add(req.Source)
+		return a.fetched(req.Source, &module, err)
+	}
+	if stored, err := a.storedModule(req); err != nil || stored != nil {
+		return a.fetched(req.Source, stored, err)
+	}
+	img, err := a.pull(ctx, req, say)
+	if errors.Is(err, oci.ErrModule) {
+		module, err := a.pullModule(ctx, req, say)
+		return a.fetched(req.Source, &module, err)
+	}
+	if err != nil {
+		return api.Image{}, err
+	}
+	return imageToAPI(img), nil
+}
+
+// fetched is the module in the store, as ref if it has that name.
+func (a *Agent) fetched(ref string, module *app.App, err error) (api.Image, error) {
+	if err != nil {
+		return api.Image{}, err
+	}
+	for _, name := range []string{ref, module.Digest} {
+		kept, err := a.modules.find(name)
+		if err != nil {
+			return api.Image{}, err
+		}
+		if kept != nil && kept.App.Digest == module.Digest {
+			return moduleToAPI(kept), nil
+		}
+	}
+	return api.Image{}, fmt.Errorf("module %s was removed at once: %w", module.Digest, oci.ErrNotFound)
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/consentry/consentry/oci"
 )
 
-// pulledModule is what the store knows about a module of a registry, by the
-// reference it was pulled as.
+// pulledModule is what the store knows about a module, by the reference it was
+// pulled as, or the path of its file.
 type pulledModule struct {
 	Ref string  `json:"ref"`
 	App app.App `json:"app"`
@@ -27,7 +27,7 @@ type pulledModule struct {
 
 func (m *moduleStore) pulledPath(ref string) string {
 	sum := sha256.Sum256([]byte(ref))
-	return filepath.Join(m.dir, "refs", hex.EncodeToString(sum[:])+".json")
+	return filepath.Join(m.refs(), hex.EncodeToString(sum[:])+".json")
 }
 
 // pulled is the module that ref named when it was pulled; nil if none is here.
@@ -62,7 +62,7 @@ func (m *moduleStore) setPulled(ref string, module app.App) error {
 
 // storedModule is the module of a registry that is here already, unless the
 // request wants the registry to be asked.
-func (a *Agent) storedModule(req api.RunRequest) (*app.App, error) {
+func (a *Agent) storedModule(req api.PullRequest) (*app.App, error) {
 	src, err := oci.ParseSource(req.Source)
 	if err != nil || src.Kind != oci.Registry || req.Pull == oci.PullAlways {
 		return nil, nil //nolint:nilerr // package oci says what is wrong with it
@@ -80,12 +80,12 @@ func (a *Agent) storedModule(req api.RunRequest) (*app.App, error) {
 
 // pullModule fetches the module that a reference or an OCI layout has in place
 // of an image. Its digest is its identity, whatever the reference names later.
-func (a *Agent) pullModule(ctx context.Context, req api.RunRequest, progress func(api.Progress)) (app.App, error) {
+func (a *Agent) pullModule(ctx context.Context, req api.PullRequest, progress func(api.Progress)) (app.App, error) {
 	src, err := oci.ParseSource(req.Source)
 	if err != nil {
 		return app.App{}, err
 	}
-	options, err := a.pullOptions(src, api.PullRequest{Verify: req.Verify}, progress)
+	options, err := a.pullOptions(src, req, progress)
 	if err != nil {
 		return app.App{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/app"
@@ -32,29 +33,48 @@ const maxModule = 512 << 20
 
 // moduleStore keeps wasm modules by their digest, so that what was looked at
 // and asked about is what runs, whatever happens to the user's file meanwhile.
-type moduleStore struct{ dir string }
+type moduleStore struct {
+	dir string
+
+	mu sync.Mutex // held while a module is taken out, or held for a run
+}
 
 func openModules(dir string) (*moduleStore, error) {
 	m := &moduleStore{dir: dir}
-	for _, d := range []string{m.dir, m.cache(), filepath.Join(m.dir, "refs")} {
+	for _, d := range []string{m.dir, m.cache(), m.refs()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("module store: %w", err)
 		}
+	}
+	left, err := filepath.Glob(filepath.Join(dir, unfinished+"*"))
+	for _, file := range left { // of an agent that was killed
+		err = errors.Join(err, os.Remove(file))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("module store: %w", err)
 	}
 	return m, nil
 }
 
 func (m *moduleStore) cache() string { return filepath.Join(m.dir, "cache") }
+func (m *moduleStore) refs() string  { return filepath.Join(m.dir, "refs") }
+
+// unfinished begins the name of a file that is being written.
+const unfinished = ".new-"
 
 // cacheOf is the directory for the compiled code of one module: the worker that
 // runs it can write there, and must not reach the code of another. What is in
 // it is told apart by the engine's version.
 func (m *moduleStore) cacheOf(digest string) (string, error) {
-	dir := filepath.Join(m.cache(), strings.TrimPrefix(digest, "sha256:"))
+	dir := m.cachePath(digest)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("module store: %w", err)
 	}
 	return dir, nil
+}
+
+func (m *moduleStore) cachePath(digest string) string {
+	return filepath.Join(m.cache(), strings.TrimPrefix(digest, "sha256:"))
 }
 
 func (m *moduleStore) path(digest string) string {
@@ -82,6 +102,9 @@ func (m *moduleStore) add(source string) (app.App, error) {
 	module, found, err := m.stored(name, source)
 	if err == nil && !found {
 		module, err = m.keep(name, func(to io.Writer) (string, error) { return copyModule(to, source) })
+		if err == nil {
+			err = m.setPulled(source, module)
+		}
 	}
 	if err == nil && module.Manifest == nil {
 		module.Manifest, err = manifestBeside(source)
@@ -114,7 +137,7 @@ func (m *moduleStore) stored(name, source string) (module app.App, found bool, e
 
 // keep puts what write gives into the store, under the digest that it returns.
 func (m *moduleStore) keep(name string, write func(io.Writer) (digest string, err error)) (app.App, error) {
-	tmp, err := os.CreateTemp(m.dir, ".new-*") //nolint:forbidigo // our own directory
+	tmp, err := os.CreateTemp(m.dir, unfinished+"*") //nolint:forbidigo // our own directory
 	if err != nil {
 		return app.App{}, fmt.Errorf("module store: %w", err)
 	}

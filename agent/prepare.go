@@ -61,28 +61,31 @@ func (a *Agent) prepareApp(ctx context.Context, rec *record, progress func(api.P
 		if rec.Request.Verify != "" {
 			return invalid("signatures are looked for in registries; %s is a file", rec.Source)
 		}
-		module, err := a.modules.add(rec.Source)
+		module, err := a.held(rec.ID, func() (app.App, error) { return a.modules.add(rec.Source) })
 		if err != nil {
 			return err
 		}
 		return a.prepareModule(rec, module, progress)
 	}
-	module, err := a.storedModule(rec.Request)
+	stored, err := a.storedModule(pullRequest(rec.Request))
 	if err != nil {
 		return err
 	}
-	if module == nil {
-		err := a.prepareImage(ctx, rec, progress)
-		if !errors.Is(err, oci.ErrModule) {
-			return err
-		}
-		pulled, err := a.pullModule(ctx, rec.Request, progress)
-		if err != nil {
-			return err
-		}
-		module = &pulled
+	if stored != nil && a.holdModule(rec.ID, stored.Digest) {
+		return a.prepareModule(rec, *stored, progress)
 	}
-	return a.prepareModule(rec, *module, progress)
+	if err := a.prepareImage(ctx, rec, progress); !errors.Is(err, oci.ErrModule) {
+		return err
+	}
+	pulled, err := a.held(rec.ID, func() (app.App, error) { return a.pullModule(ctx, pullRequest(rec.Request), progress) })
+	if err != nil {
+		return err
+	}
+	return a.prepareModule(rec, pulled, progress)
+}
+
+func pullRequest(req api.RunRequest) api.PullRequest {
+	return api.PullRequest{Source: req.Source, Platform: req.Platform, Pull: req.Pull, Verify: req.Verify}
 }
 
 // prepareModule runs a module of the store: what was looked at is what runs.
@@ -113,7 +116,7 @@ func (a *Agent) prepareModule(rec *record, module app.App, progress func(api.Pro
 
 func (a *Agent) prepareImage(ctx context.Context, rec *record, progress func(api.Progress)) error {
 	req := rec.Request
-	img, err := a.pullFor(ctx, rec.ID, api.PullRequest{Source: req.Source, Platform: req.Platform, Pull: req.Pull, Verify: req.Verify}, progress)
+	img, err := a.pullFor(ctx, rec.ID, pullRequest(req), progress)
 	if err != nil {
 		return err
 	}
@@ -152,6 +155,9 @@ func (a *Agent) pull(ctx context.Context, req api.PullRequest, progress func(api
 		return nil, err
 	}
 	img, err := a.images.Pull(ctx, source, options)
+	if err == nil {
+		err = a.modules.dropName(source.String()) // it names an image now
+	}
 	if err != nil || options.Verify == nil {
 		return img, err
 	}

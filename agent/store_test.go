@@ -16,6 +16,7 @@ import (
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/consent"
+	"github.com/consentry/consentry/consent/chain"
 )
 
 // served is an agent that answers over a socket until it ends.
@@ -130,7 +131,7 @@ func TestADamagedStoreIsSaidResetAndLeftBehind(t *testing.T) {
 	if err := anew.engine.Export(t.Context(), &out); err != nil {
 		t.Fatal(err)
 	}
-	if proof, err := consent.VerifyExport(&out, "", nil); err != nil || proof.Last == 0 {
+	if proof, err := chain.Verify(&out, "", nil); err != nil || proof.Last == 0 {
 		t.Errorf("%+v, %v", proof, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -105,11 +106,14 @@ func (m *Manifest) check() error {
 }
 
 // kindForm is every kind of right; which data kinds there are is for others.
-var kindForm = regexp.MustCompile(`^(net\.(connect|listen)|file\.(read|write)|url\.open|notify|secret\.use|data\.[a-z][a-z0-9_-]{0,31})$`)
+// Compiled at its first use: every process of ours begins with this package.
+var kindForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(net\.(connect|listen)|file\.(read|write)|url\.open|notify|secret\.use|data\.[a-z][a-z0-9_-]{0,31})$`)
+})
 
 func (r Right) check() error {
 	switch {
-	case !kindForm.MatchString(r.Kind):
+	case !kindForm().MatchString(r.Kind):
 		return fmt.Errorf("%.40q is no kind of right", r.Kind)
 	case r.Target == "":
 		return fmt.Errorf("%s has no target", r.Kind)

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/consentry/consentry/consent/chain"
 )
 
 // apply is one transaction. The fields that mirror the disk move only when it
@@ -120,10 +122,10 @@ func (t *transaction) applyRules(ctx context.Context, c *ruleChange) error {
 }
 
 func (t *transaction) append(ctx context.Context, l *Line) error {
-	l.Seq = t.ends.head.seq + 1
+	l.Seq = t.ends.head.Seq + 1
 	l.Time = l.Time.UTC()
-	l.makeValid()
-	digest := l.digest(t.ends.head.hash)
+	l.MakeValid()
+	digest := l.Digest(t.ends.head.Hash)
 	_, err := t.tx.ExecContext(ctx, `INSERT INTO ledger VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		int64(l.Seq), l.Time.UnixNano(), l.Event, l.App, l.Run, l.Kind, l.Target, l.Verdict, l.Source,
 		l.Rule, l.Request, l.By, l.Reason, string(l.AppID), l.In, l.Out, digest)
@@ -131,7 +133,7 @@ func (t *transaction) append(ctx context.Context, l *Line) error {
 		return err
 	}
 	l.Hash = hex.EncodeToString(digest)
-	t.ends.head = point{l.Seq, digest}
+	t.ends.head = chain.Point{Seq: l.Seq, Hash: digest}
 	return nil
 }
 
@@ -164,9 +166,9 @@ func (s *store) finish(ctx context.Context, t *transaction) error {
 		floor_seq = ?, floor_hash = ?, anchor_seq = ?, anchor_hash = ?, head_seq = ?, head_hash = ?, signature = ?
 		WHERE one = 1 AND generation = ? AND head_seq = ? AND anchor_seq = ?`,
 		int64(t.generation), t.high, t.mac,
-		int64(e.floor.seq), orEmpty(e.floor.hash), int64(e.anchor.seq), orEmpty(e.anchor.hash),
-		int64(e.head.seq), orEmpty(e.head.hash), s.seal.signature(e),
-		int64(s.generation), int64(s.ends.head.seq), int64(s.ends.anchor.seq))
+		int64(e.floor.Seq), orEmpty(e.floor.Hash), int64(e.anchor.Seq), orEmpty(e.anchor.Hash),
+		int64(e.head.Seq), orEmpty(e.head.Hash), s.seal.signature(e),
+		int64(s.generation), int64(s.ends.head.Seq), int64(s.ends.anchor.Seq))
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,9 @@ package consent
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
+
+	"github.com/consentry/consentry/consent/chain"
 )
 
 // VerifyLog walks the whole ledger, archives included, and returns how many
@@ -14,40 +15,40 @@ func (e *Engine) VerifyLog(ctx context.Context) (lines uint64, err error) {
 		return 0, e.Health()
 	}
 	from, to, err := e.store.walk(ctx, keepLine)
-	return to.seq - from.seq, err
+	return to.Seq - from.Seq, err
 }
 
 // walk proves the chain from the floor to the head and calls f with each line
 // once it is proved. It returns how far it came: after an error, to the last
 // line that fits.
-func (s *store) walk(ctx context.Context, f func(Line) error) (from, to point, err error) {
+func (s *store) walk(ctx context.Context, f func(Line) error) (from, to chain.Point, err error) {
 	s.partsMu.RLock() // lines stay where they are
 	defer s.partsMu.RUnlock()
 	e, err := s.readEnds(ctx)
 	if err != nil {
-		return point{}, point{}, err
+		return chain.Point{}, chain.Point{}, err
 	}
 	to, err = s.walkKept(ctx, e, f)
 	return e.floor, to, err
 }
 
 // walkKept is walk with the archives kept as they are.
-func (s *store) walkKept(ctx context.Context, e ends, f func(Line) error) (to point, err error) {
+func (s *store) walkKept(ctx context.Context, e ends, f func(Line) error) (to chain.Point, err error) {
 	to = e.floor
-	for to.seq < e.anchor.seq {
+	for to.Seq < e.anchor.Seq {
 		if to, err = s.walkPart(to, f); err != nil {
 			return to, err
 		}
 	}
-	if !to.is(e.anchor) {
-		return to, fmt.Errorf("the archives of the ledger end with line %d, the saved ones ended with %d", to.seq, e.anchor.seq)
+	if !to.Is(e.anchor) {
+		return to, fmt.Errorf("the archives of the ledger end with line %d, the saved ones ended with %d", to.Seq, e.anchor.Seq)
 	}
 	for {
 		// The ends first: lines written meanwhile are beyond them.
 		if e, err = s.readEnds(ctx); err != nil {
 			return to, err
 		}
-		lines, err := s.linesAfter(ctx, to.seq, defaultLines)
+		lines, err := s.linesAfter(ctx, to.Seq, defaultLines)
 		if err != nil {
 			return to, wrapLedger(err)
 		}
@@ -58,8 +59,8 @@ func (s *store) walkKept(ctx context.Context, e ends, f func(Line) error) (to po
 			return to, err
 		}
 	}
-	if !to.is(e.head) {
-		return to, fmt.Errorf("the ledger ends with line %d, the last one saved was %d", to.seq, e.head.seq)
+	if !to.Is(e.head) {
+		return to, fmt.Errorf("the ledger ends with line %d, the last one saved was %d", to.Seq, e.head.Seq)
 	}
 	return to, nil
 }
@@ -74,9 +75,9 @@ func (s *store) linesAfter(ctx context.Context, seq, limit uint64) ([]Line, erro
 }
 
 // follow checks that lines continue the chain after last, and where they lead.
-func follow(lines []Line, last point, f func(Line) error) (point, error) {
+func follow(lines []Line, last chain.Point, f func(Line) error) (chain.Point, error) {
 	for i := range lines {
-		next, err := lines[i].follow(last)
+		next, err := lines[i].Follow(last)
 		if err != nil {
 			return last, err
 		}
@@ -86,15 +87,4 @@ func follow(lines []Line, last point, f func(Line) error) (point, error) {
 		}
 	}
 	return last, nil
-}
-
-func (l *Line) follow(last point) (point, error) {
-	if l.Seq != last.seq+1 {
-		return last, fmt.Errorf("the ledger has no line %d, it goes on with %d", last.seq+1, l.Seq)
-	}
-	digest := l.digest(last.hash)
-	if hex.EncodeToString(digest) != l.Hash {
-		return last, fmt.Errorf("line %d of the ledger was changed", l.Seq)
-	}
-	return point{l.Seq, digest}, nil
 }

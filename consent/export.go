@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+
+	"github.com/consentry/consentry/consent/chain"
 )
 
 // Export writes the whole ledger, archives included, as a signed part that
-// VerifyExport proves, with the public key, anywhere. What was written before an
+// chain.Verify proves, with the public key, anywhere. What was written before an
 // error has no end and proves nothing.
 func (e *Engine) Export(ctx context.Context, w io.Writer) error {
 	if e.store == nil {
@@ -26,13 +28,13 @@ func (s *store) export(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	part, err := newPartWriter(w, s.seal, e.floor)
+	part, err := chain.NewWriter(w, s.seal.sign, e.floor)
 	if err != nil {
 		return err
 	}
-	to, err := s.walkKept(ctx, e, part.add)
+	to, err := s.walkKept(ctx, e, part.Add)
 	if err != nil {
 		return err
 	}
-	return part.end(to)
+	return part.End(to)
 }

@@ -95,7 +95,7 @@ func (e *Engine) Receipts(ctx context.Context, q Query) (*Receipts, error) {
 	}
 	return &Receipts{
 		SchemaVersion: receiptSchema, Issued: e.clock.time(), Receipts: append([]Receipt{}, found.receipts...),
-		Ledger: ledgerRef{hex.EncodeToString(e.store.seal.public()), from.seq + 1, to.seq, hex.EncodeToString(to.hash)},
+		Ledger: ledgerRef{hex.EncodeToString(e.store.seal.public()), from.Seq + 1, to.Seq, hex.EncodeToString(to.Hash)},
 	}, nil
 }
 
@@ -119,7 +119,7 @@ func (c *collection) add(l Line) error {
 		if len(c.reasons) < maxReceipts && c.query.selects(&l) {
 			c.reasons[l.Request] = l.Reason
 		}
-	case l.givesConsent():
+	case givesConsent(&l):
 		if !c.query.selects(&l) {
 			return nil
 		}
@@ -127,9 +127,9 @@ func (c *collection) add(l Line) error {
 			if at = len(c.receipts); at >= maxReceipts {
 				return fmt.Errorf("more than %d; choose an app or a time", maxReceipts)
 			}
-			c.receipts, c.byID[id] = append(c.receipts, l.receipt(id, c.reasons[l.Request])), at
+			c.receipts, c.byID[id] = append(c.receipts, receiptOf(&l, id, c.reasons[l.Request])), at
 		}
-		c.receipts[at].add(l, l.consentState(), l.Source)
+		c.receipts[at].add(l, consentState(&l), l.Source)
 	case known && l.Event == "revoke":
 		c.receipts[at].add(l, "consent withdrawn", "")
 	case known && l.Event == "use":
@@ -145,7 +145,7 @@ func (q Query) selects(l *Line) bool {
 
 // givesConsent says whether somebody decided: a rule or a question answered.
 // Refusals without a question are events of the engine, not consent.
-func (l *Line) givesConsent() bool {
+func givesConsent(l *Line) bool {
 	switch l.Event {
 	case "answer", "allow", "deny":
 		return l.By != ""
@@ -153,15 +153,15 @@ func (l *Line) givesConsent() bool {
 	return false
 }
 
-func (l *Line) consentState() string {
+func consentState(l *Line) string {
 	if l.Verdict == Allow.String() {
 		return "consent given"
 	}
 	return "consent refused"
 }
 
-// receipt is about an app that asked with a reason, or "".
-func (l *Line) receipt(id, reason string) Receipt {
+// receiptOf is about an app that asked with a reason, or "".
+func receiptOf(l *Line, id, reason string) Receipt {
 	return Receipt{
 		ReceiptID: fmt.Sprintf("%s-%d", id, l.Seq), RecordID: id, PrincipalID: thisUser,
 		Processing: []processing{{

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/consentry/consentry/consent/chain"
 	"github.com/consentry/consentry/internal/atomicfile"
 )
 
@@ -28,13 +29,13 @@ func (s *store) partPath(after uint64) string {
 // rotate puts the oldest lines away when there are too many, and drops the
 // oldest archive when there are too many of those. Of the writer.
 func (s *store) rotate() error {
-	if s.low || s.ends.head.seq-s.ends.anchor.seq < s.limits.live || s.ends.head.seq < s.rotateAt || !s.partsMu.TryLock() {
+	if s.low || s.ends.head.Seq-s.ends.anchor.Seq < s.limits.live || s.ends.head.Seq < s.rotateAt || !s.partsMu.TryLock() {
 		return nil
 	}
 	defer s.partsMu.Unlock()
-	s.rotateAt = s.ends.head.seq + s.limits.part/4 //nolint:mnd // not at each line, should it fail
+	s.rotateAt = s.ends.head.Seq + s.limits.part/4 //nolint:mnd // not at each line, should it fail
 	ctx := context.Background()
-	lines, err := s.linesAfter(ctx, s.ends.anchor.seq, s.limits.part)
+	lines, err := s.linesAfter(ctx, s.ends.anchor.Seq, s.limits.part)
 	if err != nil {
 		return err
 	}
@@ -50,10 +51,10 @@ func (s *store) rotate() error {
 	}
 	s.at("archived")
 	gone := s.ends.floor
-	if err := s.moveAnchor(ctx, next); err != nil || gone.is(next.ends.floor) {
+	if err := s.moveAnchor(ctx, next); err != nil || gone.Is(next.ends.floor) {
 		return err
 	}
-	if err := os.Remove(s.partPath(gone.seq)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(s.partPath(gone.Seq)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -62,9 +63,9 @@ func (s *store) rotate() error {
 func keepLine(Line) error { return nil }
 
 // nextFloor says where the ledger begins once the lines up to anchor are put away.
-func (s *store) nextFloor(anchor point) (point, error) {
+func (s *store) nextFloor(anchor chain.Point) (chain.Point, error) {
 	floor := s.ends.floor
-	if anchor.seq-floor.seq <= uint64(s.limits.parts)*s.limits.part { //nolint:gosec // our own limit
+	if anchor.Seq-floor.Seq <= uint64(s.limits.parts)*s.limits.part { //nolint:gosec // our own limit
 		return floor, nil
 	}
 	return s.walkPart(floor, keepLine)
@@ -81,22 +82,22 @@ func makeFolder(dir string) error {
 	return atomicfile.SyncDir(filepath.Dir(dir))
 }
 
-func (s *store) writePart(lines []Line, to point) error {
+func (s *store) writePart(lines []Line, to chain.Point) error {
 	if err := makeFolder(filepath.Join(s.dir, ledgerFolder)); err != nil {
 		return err
 	}
-	return atomicfile.Stream(s.partPath(s.ends.anchor.seq), 0o600, func(w io.Writer) error {
+	return atomicfile.Stream(s.partPath(s.ends.anchor.Seq), 0o600, func(w io.Writer) error {
 		zip := gzip.NewWriter(w)
-		part, err := newPartWriter(zip, s.seal, s.ends.anchor)
+		part, err := chain.NewWriter(zip, s.seal.sign, s.ends.anchor)
 		if err != nil {
 			return err
 		}
 		for _, l := range lines {
-			if err := part.add(l); err != nil {
+			if err := part.Add(l); err != nil {
 				return err
 			}
 		}
-		if err := part.end(to); err != nil {
+		if err := part.End(to); err != nil {
 			return err
 		}
 		return zip.Close()
@@ -110,17 +111,17 @@ func (s *store) moveAnchor(ctx context.Context, next saved) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.ExecContext(ctx, `DELETE FROM ledger WHERE seq <= ?`, int64(next.ends.anchor.seq)); err != nil { //nolint:gosec // a number of lines
+	if _, err := tx.ExecContext(ctx, `DELETE FROM ledger WHERE seq <= ?`, int64(next.ends.anchor.Seq)); err != nil { //nolint:gosec // a number of lines
 		return err
 	}
 	return s.finish(ctx, &transaction{tx: tx, seal: s.seal, saved: next})
 }
 
 // walkPart proves the archive that continues the chain after from.
-func (s *store) walkPart(from point, f func(Line) error) (to point, err error) {
-	file, err := os.Open(s.partPath(from.seq))
+func (s *store) walkPart(from chain.Point, f func(Line) error) (to chain.Point, err error) {
+	file, err := os.Open(s.partPath(from.Seq))
 	if errors.Is(err, fs.ErrNotExist) {
-		return from, fmt.Errorf("the archive of the ledger from line %d on is gone", from.seq+1)
+		return from, fmt.Errorf("the archive of the ledger from line %d on is gone", from.Seq+1)
 	}
 	if err != nil {
 		return from, err
@@ -128,14 +129,14 @@ func (s *store) walkPart(from point, f func(Line) error) (to point, err error) {
 	defer file.Close()
 	zip, err := gzip.NewReader(bufio.NewReader(file))
 	if err != nil {
-		return from, fmt.Errorf("the archive of the ledger from line %d on cannot be read: %w", from.seq+1, err)
+		return from, fmt.Errorf("the archive of the ledger from line %d on cannot be read: %w", from.Seq+1, err)
 	}
-	start, to, _, err := readPart(zip, hex.EncodeToString(s.seal.public()), f)
+	start, to, _, err := chain.Read(zip, hex.EncodeToString(s.seal.public()), f)
 	switch {
 	case err != nil:
-		return to, fmt.Errorf("the archive of the ledger from line %d on: %w", from.seq+1, err)
-	case !start.is(from) || to.seq == from.seq:
-		return from, fmt.Errorf("the archive of the ledger from line %d on is another one", from.seq+1)
+		return to, fmt.Errorf("the archive of the ledger from line %d on: %w", from.Seq+1, err)
+	case !start.Is(from) || to.Seq == from.Seq:
+		return from, fmt.Errorf("the archive of the ledger from line %d on is another one", from.Seq+1)
 	}
 	return to, nil
 }

@@ -1,7 +1,6 @@
 package consent
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/hmac"
@@ -11,10 +10,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/consentry/consentry/consent/chain"
 )
 
 const keySize = 32
@@ -41,21 +41,21 @@ func (s seal) public() ed25519.PublicKey { return s.sign.Public().(ed25519.Publi
 // an edited, a missing and an added rule show.
 func (s seal) rules(generation uint64, high int64, rules []Rule) []byte {
 	h := hmac.New(sha256.New, s.key)
-	writeText(h, "consentry rules 1")
-	writeNumber(h, int64(generation)) //nolint:gosec // bits, not a value
-	writeNumber(h, high)
+	chain.WriteText(h, "consentry rules 1")
+	chain.WriteNumber(h, int64(generation)) //nolint:gosec // bits, not a value
+	chain.WriteNumber(h, high)
 	sorted := slices.Clone(rules)
 	slices.SortFunc(sorted, func(a, b Rule) int { return strings.Compare(a.ID, b.ID) })
-	writeNumber(h, int64(len(sorted)))
+	chain.WriteNumber(h, int64(len(sorted)))
 	for _, r := range sorted {
 		for _, text := range []string{
 			r.ID, string(r.App), r.AppName, r.Run, string(r.Kind), r.Target,
 			r.Verdict.String(), string(r.Lifetime), r.By,
 		} {
-			writeText(h, text)
+			chain.WriteText(h, text)
 		}
-		writeNumber(h, toNano(r.Expires))
-		writeNumber(h, toNano(r.Since))
+		chain.WriteNumber(h, toNano(r.Expires))
+		chain.WriteNumber(h, toNano(r.Since))
 	}
 	return h.Sum(nil)
 }
@@ -63,40 +63,27 @@ func (s seal) rules(generation uint64, high int64, rules []Rule) []byte {
 // inbox seals one request that waits: who edits it would be answered for.
 func (s seal) inbox(id string, body []byte) []byte {
 	h := hmac.New(sha256.New, s.key)
-	writeText(h, "consentry inbox 1")
-	writeText(h, id)
-	writeText(h, string(body))
+	chain.WriteText(h, "consentry inbox 1")
+	chain.WriteText(h, id)
+	chain.WriteText(h, string(body))
 	return h.Sum(nil)
 }
-
-// point is a place in the ledger: a line and the hash of the chain up to it.
-type point struct {
-	seq  uint64
-	hash []byte
-}
-
-func (p point) is(q point) bool { return p.seq == q.seq && bytes.Equal(p.hash, q.hash) }
 
 // ends are the places where the ledger begins and ends.
 //
 //	floor ── archives ──▶ anchor ── lines in the store ──▶ head
-type ends struct{ floor, anchor, head point }
+type ends struct{ floor, anchor, head chain.Point }
 
 // signature of the ends: lines cut off at either side, or from the middle, show.
 func (s seal) signature(e ends) []byte { return ed25519.Sign(s.sign, e.message()) }
 
 func (e ends) message() []byte {
 	h := sha256.New()
-	writeText(h, "consentry ledger 2")
-	for _, p := range []point{e.floor, e.anchor, e.head} {
-		p.write(h)
+	chain.WriteText(h, "consentry ledger 2")
+	for _, p := range []chain.Point{e.floor, e.anchor, e.head} {
+		p.Write(h)
 	}
 	return h.Sum(nil)
-}
-
-func (p point) write(h hash.Hash) {
-	writeNumber(h, int64(p.seq)) //nolint:gosec // bits, not a value
-	writeText(h, string(p.hash))
 }
 
 var errNoKey = errors.New("the key of the store is missing")

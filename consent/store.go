@@ -353,7 +353,7 @@ func (s *store) readEnds(ctx context.Context) (ends, error) {
 	var signature []byte
 	row := s.db.QueryRowContext(ctx, `SELECT floor_seq, floor_hash, anchor_seq, anchor_hash, head_seq, head_hash, signature
 		FROM state WHERE one = 1`)
-	err := row.Scan(&e.floor.seq, &e.floor.hash, &e.anchor.seq, &e.anchor.hash, &e.head.seq, &e.head.hash, &signature)
+	err := row.Scan(&e.floor.Seq, &e.floor.Hash, &e.anchor.Seq, &e.anchor.Hash, &e.head.Seq, &e.head.Hash, &signature)
 	if err == nil && !ed25519.Verify(s.seal.public(), e.message(), signature) {
 		err = errors.New("its ends are not the ones that were saved")
 	}
@@ -371,17 +371,17 @@ func (s *store) checkEnds(ctx context.Context) (err error) {
 	if err := row.Scan(&lines, &first, &last); err != nil {
 		return wrapLedger(err)
 	}
-	want := s.ends.head.seq - s.ends.anchor.seq
-	if lines != want || want > 0 && (first != s.ends.anchor.seq+1 || last != s.ends.head.seq) {
+	want := s.ends.head.Seq - s.ends.anchor.Seq
+	if lines != want || want > 0 && (first != s.ends.anchor.Seq+1 || last != s.ends.head.Seq) {
 		return wrapLedger(fmt.Errorf("it has lines %d to %d (%d), saved were %d to %d", first, last, lines,
-			s.ends.anchor.seq+1, s.ends.head.seq))
+			s.ends.anchor.Seq+1, s.ends.head.Seq))
 	}
 	if want == 0 {
 		return nil
 	}
 	var digest []byte
 	err = s.db.QueryRowContext(ctx, `SELECT hash FROM ledger WHERE seq = ?`, int64(last)).Scan(&digest) //nolint:gosec // a number of lines
-	if err == nil && !bytes.Equal(digest, s.ends.head.hash) {
+	if err == nil && !bytes.Equal(digest, s.ends.head.Hash) {
 		err = errors.New("its last line is not the one that was saved")
 	}
 	return wrapLedger(err)

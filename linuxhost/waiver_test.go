@@ -24,8 +24,8 @@ import (
 // rlimit of data allows.
 func program(t testing.TB) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "consentry")
-	build := exec.Command("go", "build", "-o", path, "../cmd/consentry")
+	path := filepath.Join(t.TempDir(), "consentry-agent")
+	build := exec.Command("go", "build", "-o", path, "../cmd/consentry-agent")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)

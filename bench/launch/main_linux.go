@@ -27,7 +27,7 @@ func main() {
 	rounds := flag.Int("rounds", 50, "how often each starts")
 	ballast := flag.Int("heap", 0, "MiB of heap in the starting process, to show that it does not matter")
 	launcher := flag.String("launcher", "bin/consentry-launch", "program that launches ours")
-	whole := flag.String("whole", "bin/consentry", "the same, with everything in it; \"\" leaves it out")
+	whole := flag.String("whole", "bin/consentry-agent", "the same, with everything in it; \"\" leaves it out")
 	flag.Parse()
 	held := make([]byte, *ballast<<20)
 	for i := 0; i < len(held); i += 4096 {

@@ -1,6 +1,6 @@
 // Command consentry-launch is the launcher and the init of Linux sandboxes by
-// itself: consentry can be both, but takes twice as long to begin, since it
-// carries everything else. The agent uses it when it lies beside consentry.
+// itself: consentry-agent can be both, but takes twice as long to begin, since it
+// carries everything else. The agent uses it when it lies beside consentry-agent.
 package main
 
 import (

@@ -1,6 +1,6 @@
 // Command consentry-worker is the process that routes for one image by itself:
-// consentry can be it too, but holds twice the memory, since it carries
-// everything else. The agent uses it when it lies beside consentry.
+// consentry-agent can be it too, but holds twice the memory, since it carries
+// everything else. The agent uses it when it lies beside consentry-agent.
 package main
 
 import (

@@ -1,9 +1,11 @@
-// Command consentry is the whole product in one program: the command line, the
-// agent, and the processes that the agent starts of itself.
+// Command consentry is the command line: a small program, as it begins once for
+// every command. What runs the apps is consentry-agent, beside it.
 package main
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/consentry/consentry/cmd/consentry/internal/cli"
 )
@@ -12,11 +14,21 @@ import (
 var version = "dev"
 
 func main() {
-	if code, mine := part(os.Args); mine {
-		os.Exit(code)
-	}
 	os.Exit(cli.Main(os.Args, cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, cli.Options{
-		Version:  version,
-		RunAgent: runAgent,
+		Version: version,
+		Agent:   findAgent,
 	}))
+}
+
+// findAgent is consentry-agent in the folder of this program, wherever a link
+// to this one lies.
+func findAgent() (string, error) {
+	self, err := os.Executable()
+	if err == nil {
+		self, err = filepath.EvalSymlinks(self)
+	}
+	if err != nil {
+		return "", fmt.Errorf("find this program: %w", err)
+	}
+	return filepath.Join(filepath.Dir(self), "consentry-agent"+filepath.Ext(self)), nil
 }

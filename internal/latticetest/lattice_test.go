@@ -71,6 +71,8 @@ func TestPlantedViolations(t *testing.T) {
 		"worker to consent":            {map[string][]string{"agent/worker": {"./consent"}}, "agent/worker may never reach consent"},
 		"tray to agent":                {map[string][]string{"tray": {"./agent"}}, "tray may never reach agent"},
 		"tray to agent by detour":      {map[string][]string{"tray": {"./agent/client"}, "agent/client": {"./agent"}}, "tray may never reach agent"},
+		"command line to the store":    {map[string][]string{"cmd/consentry/internal/cli": {"./consent/chain"}, "consent/chain": {"./consent"}}, "cmd/consentry/internal/cli may never reach consent: "},
+		"command line to the chain":    {map[string][]string{"cmd/consentry/internal/cli": {"./consent/chain"}, "consent/chain": {"./app"}, "cmd/consentry-agent": {"./agent"}}, ""},
 		"guestinit to agent":           {map[string][]string{"guestinit": {"./agent/api"}}, "guestinit may never reach agent/api"},
 		"guestinit to consent":         {map[string][]string{"guestinit": {"./consent"}}, "guestinit may never reach consent"},
 		"guestinit to oci":             {map[string][]string{"guestinit": {"./oci"}}, "guestinit may never reach oci"},

@@ -74,6 +74,12 @@ var bans = []ban{
 	{from: "agent/worker", to: "consent"},
 	{from: "agent/portal", to: "consent"},
 	{from: "tray", to: "agent", except: []string{"agent/api", "agent/ipc", "agent/client"}},
+	// The command line begins once for every command: it is a client and no more.
+	{from: "cmd/consentry", to: "agent", except: []string{"agent/api", "agent/ipc", "agent/client"}},
+	{from: "cmd/consentry", to: "consent", except: []string{"consent/chain"}},
+	{from: "cmd/consentry", to: "linuxhost"},
+	{from: "cmd/consentry", to: "wasmhost"},
+	{from: "cmd/consentry", to: "router"},
 	{from: "guestinit", to: "agent"},
 	{from: "guestinit", to: "consent"},
 	{from: "guestinit", to: "oci"},

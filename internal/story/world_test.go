@@ -98,7 +98,7 @@ func prepare(dir string) error {
 	built.program, built.image = filepath.Join(dir, "consentry"), filepath.Join(dir, "image")
 	base := filepath.Join(root, ".cache", "base.tar")
 	for _, step := range [][]string{
-		{"go", "build", "-o", dir + "/", "./cmd/consentry", "./cmd/consentry-launch", "./cmd/consentry-worker"},
+		{"go", "build", "-o", dir + "/", "./cmd/..."},
 		{"go", "build", "-o", dir + "/root/", "./attack/probe"},
 		{filepath.Join(root, "scripts", "base.sh"), base},
 		{"go", "run", "./tools/mkimage", "-o", built.image, "-layer", base, "-folder", dir + "/root=/", "-cmd", "python3,-m,http.server,8000", "-port", "8000"},

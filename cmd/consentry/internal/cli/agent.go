@@ -3,14 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
-	"os/signal"
 
 	"github.com/spf13/cobra"
 
 	"github.com/consentry/consentry/agent/client"
-	"github.com/consentry/consentry/agent/ipc"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -24,11 +21,11 @@ func (c *cli) agentCommand() *cobra.Command {
 		Example: "  consentry agent\n  consentry agent --foreground",
 		Args:    need(0, 0, "", "consentry agent --foreground"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if c.RunAgent == nil {
+			if c.Agent == nil {
 				return fmt.Errorf("this build of consentry has no agent in it: %w", sandbox.ErrNotSupported)
 			}
 			if foreground {
-				return c.serve(cmd.Context(), debug)
+				return c.serve(debug)
 			}
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
 				v, err := cl.Version(ctx)
@@ -45,14 +42,26 @@ func (c *cli) agentCommand() *cobra.Command {
 	return cmd
 }
 
-// serve runs the agent in this process until a signal ends it.
-func (c *cli) serve(ctx context.Context, debug bool) error {
-	ctx, stop := signal.NotifyContext(ctx, agentSignals...)
-	defer stop()
-	level := slog.LevelInfo
-	if debug {
-		level = slog.LevelDebug
+// serve turns this process into the agent.
+func (c *cli) serve(debug bool) error {
+	program, err := c.agentProgram()
+	if err != nil {
+		return err
 	}
-	log := slog.New(slog.NewTextHandler(c.Err, &slog.HandlerOptions{Level: level}))
-	return c.RunAgent(ctx, os.Getenv(ipc.HomeEnv), log)
+	if debug {
+		return become(c.Streams, program, "--debug")
+	}
+	return become(c.Streams, program)
+}
+
+// agentProgram is the agent's program, if it is there.
+func (c *cli) agentProgram() (string, error) {
+	program, err := c.Agent()
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(program); err != nil {
+		return "", hinted("consentry and consentry-agent belong into one folder: install both", fmt.Errorf("the agent's program: %w", err))
+	}
+	return program, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -24,10 +23,9 @@ type Streams struct{ In, Out, Err *os.File }
 // Options are what the program gives to its command line.
 type Options struct {
 	Version string
-	// RunAgent serves the local API until ctx ends. home is "" or the value of
-	// CONSENTRY_HOME, for ipc.Find. Nil: this program has no agent in it.
-	RunAgent func(ctx context.Context, home string, log *slog.Logger) error
-	Now      func() time.Time // nil: time.Now
+	// Agent finds the program that is the agent. Nil: there is none to start.
+	Agent func() (string, error)
+	Now   func() time.Time // nil: time.Now
 	// OpenTerminal opens the terminal that questions are put on when it is not
 	// our input. Nil: the one this process belongs to.
 	OpenTerminal func() (*os.File, error)
@@ -134,16 +132,18 @@ func (c *cli) paths() (ipc.Paths, error) {
 	return p, nil
 }
 
-// starter starts this same program as the agent; nil if it has none in it.
+// starter starts the agent; nil if there is none to start.
 func (c *cli) starter() client.Starter {
-	if c.RunAgent == nil {
+	if c.Agent == nil {
 		return nil
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		return func(ipc.Paths) (<-chan error, error) { return nil, err }
+	return func(p ipc.Paths) (<-chan error, error) {
+		program, err := c.agentProgram()
+		if err != nil {
+			return nil, err
+		}
+		return client.Spawn(program)(p)
 	}
-	return client.Spawn(exe, "agent", "--foreground")
 }
 
 // finish prints the error of a command and names the exit code.

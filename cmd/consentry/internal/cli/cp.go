@@ -49,7 +49,7 @@ that lead out of what is copied are left out. What goes in belongs to the app's 
 // colon, or no slash after it (C:\).
 func inApp(text string) (run, inside string, is bool) {
 	run, inside, found := strings.Cut(text, ":")
-	return run, inside, found && nameRule.MatchString(run) && strings.HasPrefix(inside, "/")
+	return run, inside, found && nameRule().MatchString(run) && strings.HasPrefix(inside, "/")
 }
 
 // copyOut writes what the app has at inside to here: into it if it is a folder.

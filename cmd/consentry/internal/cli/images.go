@@ -57,12 +57,12 @@ func (c *cli) pullCommand() *cobra.Command {
 	var platform, verify string
 	var json, quiet bool
 	cmd := &cobra.Command{
-		Use: "pull IMAGE", GroupID: groupImages,
-		Short:   "Fetch an image without running it",
-		Example: "  consentry pull docker.io/library/alpine\n  consentry pull --platform linux/arm64 ./app.tar",
-		Args:    need(1, 1, "the image", "consentry pull docker.io/library/alpine"),
+		Use: "pull IMAGE|MODULE", GroupID: groupImages,
+		Short:   "Fetch an image or a module without running it",
+		Example: "  consentry pull docker.io/library/alpine\n  consentry pull --platform linux/arm64 ./app.tar\n  consentry pull registry.example/tools/tool:1",
+		Args:    need(1, 1, "the image or the module", "consentry pull docker.io/library/alpine"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if platform != "" && !platformRule.MatchString(platform) {
+			if platform != "" && !platformRule().MatchString(platform) {
 				return badFlag("--platform", platform, "want system/processor", "--platform linux/arm64")
 			}
 			cwd, err := os.Getwd()
@@ -117,8 +117,8 @@ func (c *cli) pull(ctx context.Context, cl *client.Client, r api.PullRequest, si
 func (c *cli) rmiCommand() *cobra.Command {
 	var force, json bool
 	cmd := &cobra.Command{
-		Use: "rmi IMAGE…", GroupID: groupImages,
-		Short:             "Remove stored images",
+		Use: "rmi IMAGE|MODULE…", GroupID: groupImages,
+		Short:             "Remove stored images and modules",
 		Example:           "  consentry rmi docker.io/library/alpine",
 		Args:              need(1, -1, "the image", "consentry rmi docker.io/library/alpine"),
 		ValidArgsFunction: c.completeImages,
@@ -145,7 +145,7 @@ func (c *cli) pruneCommand() *cobra.Command {
 	var json bool
 	cmd := &cobra.Command{
 		Use: "prune", GroupID: groupImages,
-		Short:   "Remove the images that no run needs",
+		Short:   "Remove the images and modules that no run needs",
 		Example: "  consentry prune",
 		Args:    need(0, 0, "", "consentry prune"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -170,6 +170,6 @@ func (c *cli) printRemoved(r api.RemovedImages, json bool) error {
 	for _, ref := range r.Refs {
 		fmt.Fprintln(c.Out, "removed "+plain(ref))
 	}
-	_, err := fmt.Fprintf(c.Out, "%s, %s freed\n", plural(len(r.Refs), "image"), size(r.Bytes))
+	_, err := fmt.Fprintf(c.Out, "%d removed, %s freed\n", len(r.Refs), size(r.Bytes))
 	return err
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/agent/client"
-	"github.com/consentry/consentry/consent"
+	"github.com/consentry/consentry/consent/chain"
 )
 
 const hintChanged = "trust no line from there on; keep a copy of the store before anything else"
@@ -70,7 +70,7 @@ func (c *cli) verifyFile(path, key string, json bool) error {
 		return hinted("make one with: consentry log export --form chain -o FILE", err)
 	}
 	defer f.Close()
-	proof, err := consent.VerifyExport(f, key, nil)
+	proof, err := chain.Verify(f, key, nil)
 	v := api.Verified{OK: err == nil, Lines: proof.Last + 1 - proof.First}
 	if err != nil {
 		v.Detail = err.Error()

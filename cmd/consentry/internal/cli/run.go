@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -248,15 +249,16 @@ func sharesExist(shares []api.Share) error {
 	return nil
 }
 
+// Compiled at their first use, as most commands do without.
 var (
-	nameRule     = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$`)
-	platformRule = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
+	nameRule     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$`) })
+	platformRule = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`) })
 )
 
 // check refuses values that no agent would take, and flags that contradict each other.
 func (f *runFlags) check() error {
 	switch {
-	case f.name != "" && !nameRule.MatchString(f.name):
+	case f.name != "" && !nameRule().MatchString(f.name):
 		return badFlag("--name", f.name, "a name has letters, digits, '_', '.' and '-', and at most 63 of them", "--name web-1")
 	case f.cpus < 0:
 		return badFlag("--cpus", fmt.Sprint(f.cpus), "less than nothing", "--cpus 1.5")
@@ -268,7 +270,7 @@ func (f *runFlags) check() error {
 		return badFlag("--workdir", f.workDir, "not an absolute path inside the app", "--workdir /srv")
 	case f.pull != "" && f.pull != "missing" && f.pull != "always" && f.pull != "never":
 		return badFlag("--pull", f.pull, "there are missing, always and never", "--pull always")
-	case f.platform != "" && !platformRule.MatchString(f.platform):
+	case f.platform != "" && !platformRule().MatchString(f.platform):
 		return badFlag("--platform", f.platform, "want system/processor", "--platform linux/arm64")
 	case f.answer != "" && f.answer != "allow" && f.answer != "deny":
 		return badFlag("--answer", f.answer, "there are allow and deny", "--answer deny")

@@ -124,10 +124,10 @@ func (c *cli) rmCommand() *cobra.Command {
 func (c *cli) inspectCommand() *cobra.Command {
 	var offline bool
 	cmd := &cobra.Command{
-		Use: "inspect RUN|IMAGE", GroupID: groupApps,
-		Short:             "Show everything about a run or an image, as JSON",
+		Use: "inspect RUN|IMAGE|MODULE", GroupID: groupApps,
+		Short:             "Show everything about a run, an image or a module, as JSON",
 		Example:           "  consentry inspect web\n  consentry inspect docker.io/library/alpine",
-		Args:              need(1, 1, "the run or the image", "consentry inspect web"),
+		Args:              need(1, 1, "the run, the image or the module", "consentry inspect web"),
 		ValidArgsFunction: c.completeRunsAndImages,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
@@ -140,7 +140,7 @@ func (c *cli) inspectCommand() *cobra.Command {
 				}
 				image, imageErr := cl.Image(ctx, args[0], !offline)
 				if isNotFound(imageErr) {
-					return hinted("consentry ps -a lists runs, consentry images lists images", fmt.Errorf("no run and no image is called %q", args[0]))
+					return hinted("consentry ps -a lists runs, consentry images lists images", fmt.Errorf("no run, no image and no module is called %q", args[0]))
 				}
 				if imageErr != nil {
 					return imageErr

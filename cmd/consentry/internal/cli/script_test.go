@@ -3,10 +3,10 @@
 package cli
 
 import (
-	"context"
 	"errors"
-	"log/slog"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,28 +20,36 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"consentry":       func() { os.Exit(testMain(nil)) },
-		"consentry-agent": func() { os.Exit(testMain(serveForTest)) },
+		"consentry":         func() { os.Exit(testMain(nil)) },
+		"consentry-beside":  func() { os.Exit(testMain(func() (string, error) { return exec.LookPath("consentry-agent") })) },
+		"consentry-without": func() { os.Exit(testMain(func() (string, error) { return "/nowhere/consentry-agent", nil })) },
+		"consentry-agent":   agentMain,
 	})
 }
 
 // testMain is the program with a clock that stands, and, where a story says
 // so, without a terminal to ask on.
-func testMain(agent func(context.Context, string, *slog.Logger) error) int {
-	o := Options{Version: "1.2.3", RunAgent: agent, Now: func() time.Time { return clienttest.Now }}
+func testMain(agent func() (string, error)) int {
+	o := Options{Version: "1.2.3", Agent: agent, Now: func() time.Time { return clienttest.Now }}
 	if os.Getenv("NOTERMINAL") != "" {
 		o.OpenTerminal = func() (*os.File, error) { return nil, errors.New("no terminal in this story") }
 	}
 	return Main(os.Args, Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, o)
 }
 
-// serveForTest is an agent in a process of its own, for the stories about its start.
-func serveForTest(ctx context.Context, home string, log *slog.Logger) error {
+// agentMain is an agent in a process of its own, for the stories about its start.
+func agentMain() {
+	if err := serveForTest(); err != nil {
+		fmt.Fprintln(os.Stderr, "consentry-agent:", err)
+		os.Exit(1)
+	}
+}
+
+func serveForTest() error {
 	if os.Getenv("AGENT_FAILS") != "" {
-		log.Error("the store is damaged")
 		return errors.New("open the store: it is damaged")
 	}
-	p, err := ipc.Find(home)
+	p, err := ipc.Find(os.Getenv(ipc.HomeEnv))
 	if err != nil {
 		return err
 	}
@@ -58,9 +66,7 @@ func serveForTest(ctx context.Context, home string, log *slog.Logger) error {
 		return err
 	}
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	for ctx.Err() == nil { // the story's folder is removed at its end
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); { // the story's folder is removed at its end
 		if _, err := os.Stat(p.Socket); err != nil {
 			return nil
 		}

@@ -20,6 +20,3 @@ func takeSignals() (signals, resized chan os.Signal, stop func()) {
 	}
 	return signals, nil, func() { signal.Stop(signals) }
 }
-
-// agentSignals end `consentry agent --foreground`.
-var agentSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}

@@ -31,6 +31,3 @@ func takeSignals() (signals, resized chan os.Signal, stop func()) {
 		signal.Stop(pipe)
 	}
 }
-
-// agentSignals end `consentry agent --foreground`.
-var agentSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM}

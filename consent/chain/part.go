@@ -1,4 +1,4 @@
-package consent
+package chain
 
 import (
 	"bufio"
@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 )
 
@@ -43,41 +44,59 @@ const (
 	maxPartLine = 64 << 10 // bytes
 )
 
-func (p point) part() partPoint { return partPoint{p.seq, hex.EncodeToString(p.hash)} }
+func (p Point) part() partPoint { return partPoint{p.Seq, hex.EncodeToString(p.Hash)} }
 
-func (p partPoint) point() (point, error) {
+func (p partPoint) point() (Point, error) {
 	digest, err := hex.DecodeString(p.Hash)
 	if err != nil || len(digest) != 0 && len(digest) != sha256.Size || (p.Seq == 0) != (len(digest) == 0) {
-		return point{}, errors.New("a hash of the ledger is not one")
+		return Point{}, errors.New("a hash of the ledger is not one")
 	}
-	return point{p.Seq, digest}, nil
+	return Point{p.Seq, digest}, nil
 }
 
-func partMessage(from, to point) []byte {
+// Point is a place in the ledger: a line and the hash of the chain up to it.
+type Point struct {
+	Seq  uint64
+	Hash []byte // nil before the first line
+}
+
+// Is says whether both are the same place.
+func (p Point) Is(q Point) bool { return p.Seq == q.Seq && bytes.Equal(p.Hash, q.Hash) }
+
+// Write writes what a signature of the place covers.
+func (p Point) Write(h hash.Hash) {
+	WriteNumber(h, int64(p.Seq)) //nolint:gosec // bits, not a value
+	WriteText(h, string(p.Hash))
+}
+
+func partMessage(from, to Point) []byte {
 	h := sha256.New()
-	writeText(h, "consentry ledger part 1")
-	from.write(h)
-	to.write(h)
+	WriteText(h, "consentry ledger part 1")
+	from.Write(h)
+	to.Write(h)
 	return h.Sum(nil)
 }
 
-// partWriter writes a part line by line.
-type partWriter struct {
+// Writer writes a part line by line. Without End it proves nothing.
+type Writer struct {
 	json *json.Encoder
-	seal seal
-	from point
+	key  ed25519.PrivateKey
+	from Point
 }
 
-func newPartWriter(w io.Writer, s seal, from point) (*partWriter, error) {
-	p := &partWriter{json.NewEncoder(w), s, from}
-	return p, p.json.Encode(partHead{partFormat, hex.EncodeToString(s.public()), from.part()})
+// NewWriter begins a part that follows from and is signed with key.
+func NewWriter(w io.Writer, key ed25519.PrivateKey, from Point) (*Writer, error) {
+	p := &Writer{json.NewEncoder(w), key, from}
+	return p, p.json.Encode(partHead{partFormat, hex.EncodeToString(key.Public().(ed25519.PublicKey)), from.part()})
 }
 
-func (p *partWriter) add(l Line) error { return p.json.Encode(l) }
+// Add writes the next line.
+func (p *Writer) Add(l Line) error { return p.json.Encode(l) }
 
-func (p *partWriter) end(to point) error {
+// End signs what was written, of which to is the last line.
+func (p *Writer) End(to Point) error {
 	end := to.part()
-	return p.json.Encode(partEnd{&end, hex.EncodeToString(ed25519.Sign(p.seal.sign, partMessage(p.from, to)))})
+	return p.json.Encode(partEnd{&end, hex.EncodeToString(ed25519.Sign(p.key, partMessage(p.from, to)))})
 }
 
 // Proof is what a part of the ledger proves.
@@ -86,19 +105,19 @@ type Proof struct {
 	Key         string // hex: the public key that it was signed with
 }
 
-// VerifyExport proves an exported part of a ledger and calls f, which may be
-// nil, with its lines; believe them only when it returns nil. With key "" the
-// part may be signed with any key: then it is whole, but whose it is stays open.
-func VerifyExport(r io.Reader, key string, f func(Line) error) (Proof, error) {
+// Verify proves an exported part of a ledger and calls f, which may be nil, with
+// its lines; believe them only when it returns nil. With key "" the part may be
+// signed with any key: then it is whole, but whose it is stays open.
+func Verify(r io.Reader, key string, f func(Line) error) (Proof, error) {
 	if f == nil {
 		f = func(Line) error { return nil }
 	}
-	from, to, public, err := readPart(r, key, f)
-	return Proof{First: from.seq + 1, Last: to.seq, Key: public}, err
+	from, to, public, err := Read(r, key, f)
+	return Proof{First: from.Seq + 1, Last: to.Seq, Key: public}, err
 }
 
-// readPart proves a part and calls f with each of its lines.
-func readPart(r io.Reader, key string, f func(Line) error) (from, to point, public string, err error) {
+// Read is Verify for who knows where the part must begin: it returns that too.
+func Read(r io.Reader, key string, f func(Line) error) (from, to Point, public string, err error) {
 	scan := bufio.NewScanner(r)
 	scan.Buffer(make([]byte, 0, 4096), maxPartLine)
 	if !scan.Scan() {
@@ -122,7 +141,7 @@ func readPart(r io.Reader, key string, f func(Line) error) (from, to point, publ
 }
 
 // readPartLines reads up to the end line, which must be the last.
-func readPartLines(scan *bufio.Scanner, to point, f func(Line) error) (point, partEnd, error) {
+func readPartLines(scan *bufio.Scanner, to Point, f func(Line) error) (Point, partEnd, error) {
 	for scan.Scan() {
 		var end partEnd
 		if bytes.HasPrefix(scan.Bytes(), []byte(`{"end":`)) {
@@ -133,9 +152,9 @@ func readPartLines(scan *bufio.Scanner, to point, f func(Line) error) (point, pa
 		}
 		var l Line
 		if err := json.Unmarshal(scan.Bytes(), &l); err != nil {
-			return to, end, fmt.Errorf("line %d of the ledger cannot be read: %w", to.seq+1, err)
+			return to, end, fmt.Errorf("line %d of the ledger cannot be read: %w", to.Seq+1, err)
 		}
-		next, err := l.follow(to)
+		next, err := l.Follow(to)
 		if err != nil {
 			return to, end, err
 		}
@@ -144,11 +163,11 @@ func readPartLines(scan *bufio.Scanner, to point, f func(Line) error) (point, pa
 			return to, end, err
 		}
 	}
-	return to, partEnd{}, errors.Join(fmt.Errorf("it is cut off after line %d", to.seq), scan.Err())
+	return to, partEnd{}, errors.Join(fmt.Errorf("it is cut off after line %d", to.Seq), scan.Err())
 }
 
 // check proves that the part ends where it was signed to end.
-func (h partHead) check(from, to point, end partEnd) error {
+func (h partHead) check(from, to Point, end partEnd) error {
 	key, keyErr := hex.DecodeString(h.PublicKey)
 	signature, signErr := hex.DecodeString(end.Signature)
 	signed, err := end.End.point()
@@ -157,8 +176,8 @@ func (h partHead) check(from, to point, end partEnd) error {
 		return err
 	case keyErr != nil || signErr != nil || len(key) != ed25519.PublicKeySize:
 		return errors.New("its key or signature is not one")
-	case !signed.is(to):
-		return fmt.Errorf("it ends with line %d, signed was line %d", to.seq, signed.seq)
+	case !signed.Is(to):
+		return fmt.Errorf("it ends with line %d, signed was line %d", to.Seq, signed.Seq)
 	case !ed25519.Verify(key, partMessage(from, to), signature):
 		return errors.New("its signature does not fit")
 	}
