@@ -12,7 +12,7 @@ CROSS   := windows/amd64 windows/arm64 darwin/amd64 darwin/arm64
 PARALLEL ?= 2
 ANSWER   ?=
 
-.PHONY: help deps deps-demo build run test check check-cross check-darwin unit test-long test-lsm bench-launch bench-net bench-oci bench-wasm kernels clean
+.PHONY: help deps deps-demo build run test check check-cross check-darwin unit test-long test-lsm bench-launch bench-net bench-oci bench-wasm kernels kernel clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,9 @@ bench-oci: ## compare pulling images with skopeo+umoci, podman and containerd (r
 
 kernels: ## fetch the distribution's kernels that the QEMU tests boot
 	@scripts/kernels.sh
+
+kernel: ## build the guest's kernel from Debian's source (ARCH=x86_64 or arm64; ten minutes, once)
+	@scripts/guest-kernel.sh $(or $(ARCH),x86_64)
 
 check-cross:
 	@scripts/cross.sh $(CROSS)
