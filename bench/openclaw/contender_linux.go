@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"log/slog"
 	"net"
@@ -36,7 +37,7 @@ func (w *work) makers(program, layout string) iter.Seq2[string, maker] {
 		_ = yield(ours, func(ctx context.Context) (contender, error) { return w.consentry(ctx, program, layout) }) &&
 			yield("chroot", func(ctx context.Context) (contender, error) { return w.chroot(ctx, layout) }) &&
 			yield("podman, host", func(ctx context.Context) (contender, error) { return w.podman(ctx, layout, "host") }) &&
-			yield("podman, slirp", func(ctx context.Context) (contender, error) { return w.podman(ctx, layout, "slirp4netns") })
+			yield("podman, bridge", func(ctx context.Context) (contender, error) { return w.podman(ctx, layout, "bridge") })
 	}
 }
 
@@ -178,13 +179,14 @@ func (b *bare) end(context.Context) error {
 	return err
 }
 
-// podmanGround is a mount namespace where crun runs: with cgroup2 alone.
-const podmanGround = "umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup"
+// podmanGround is a mount namespace where crun runs: with cgroup2 alone. It lives
+// as long as its input is open.
+const podmanGround = "umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && echo up && exec cat"
 
 // podman runs the same image, of a store that has it, in a network.
 func (w *work) podman(ctx context.Context, layout, network string) (contender, error) {
 	dir := filepath.Join(w.dir, "podman")
-	at, err := w.podmanGround(ctx, dir)
+	at, err := w.ground()
 	if err != nil {
 		return contender{}, err
 	}
@@ -194,7 +196,11 @@ func (w *work) podman(ctx context.Context, layout, network string) (contender, e
 			"--storage-driver", "overlay", "--runtime", "crun", "--cgroup-manager", "cgroupfs",
 		}, args...)
 	}
-	id, err := said(ctx, podman("pull", "--quiet", "oci:"+layout)...)
+	short := filepath.Join(w.dir, "image") // podman makes a name of it, which has no upper case
+	if err := os.Symlink(layout, short); err != nil && !errors.Is(err, fs.ErrExist) {
+		return contender{}, err
+	}
+	id, err := said(ctx, podman("pull", "--quiet", "oci:"+short)...)
 	if err != nil {
 		return contender{}, err
 	}
@@ -209,28 +215,38 @@ func (w *work) podman(ctx context.Context, layout, network string) (contender, e
 	}, nil
 }
 
-// podmanGround makes the mount namespace once, and returns its file.
-func (w *work) podmanGround(ctx context.Context, dir string) (string, error) {
-	at := filepath.Join(dir, "mounts")
-	if _, err := os.Stat(at); err == nil {
-		return at, nil
+// ground makes the mount namespace once, and returns its file.
+func (w *work) ground() (string, error) {
+	if w.mounts != "" {
+		return w.mounts, nil
 	}
-	if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(at, nil, 0o600)); err != nil {
+	hold := exec.Command("sh", "-c", podmanGround)
+	hold.Stderr = os.Stderr
+	hold.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS, Setpgid: true}
+	in, inErr := hold.StdinPipe()
+	out, outErr := hold.StdoutPipe()
+	if err := errors.Join(inErr, outErr); err != nil {
 		return "", err
 	}
-	if err := quietly(ctx, "unshare", "--mount="+at, "sh", "-c", podmanGround); err != nil {
+	if err := hold.Start(); err != nil {
 		return "", err
 	}
-	w.ends = append(w.ends, func() error { return unix.Unmount(at, unix.MNT_DETACH) })
-	return at, nil
+	w.ends = append(w.ends, func() error { return errors.Join(in.Close(), hold.Wait()) })
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		return "", fmt.Errorf("a mount namespace with cgroup2 alone: %w", err)
+	}
+	w.mounts = fmt.Sprintf("/proc/%d/ns/mnt", hold.Process.Pid)
+	return w.mounts, nil
 }
 
 // said is what a program prints, without space around it.
 func said(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	var complaint strings.Builder
+	cmd.Stderr = &complaint
 	out, err := cmd.Output()
 	if err != nil {
-		err = fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+		err = fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, complaint.String())
 	}
 	return strings.TrimSpace(string(out)), err
 }

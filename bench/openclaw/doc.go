@@ -10,8 +10,8 @@
 // All run in a network namespace with nothing but a loopback. The chroot has no
 // wall at all. podman starts without cgroup limits, since crun refuses hybrid
 // cgroups and this machine may lack CAP_SYS_RESOURCE, and with the network of
-// the namespace ("host"), or with slirp4netns between, which keeps the app off
-// it, as the router does.
+// the namespace ("host"), or with one of its own, as it does by itself
+// ("bridge").
 //
 //	openclaw -program bin/consentry -image .cache/openclaw/image
 package main

@@ -121,9 +121,10 @@ func show(out io.Writer, list []contender, took rounds.Rounds) error {
 
 // work is what the contenders share.
 type work struct {
-	dir  string
-	list []contender
-	ends []func() error // last first
+	dir    string
+	list   []contender
+	ends   []func() error // last first
+	mounts string         // file of podman's mount namespace
 }
 
 func newWork(ctx context.Context, o options) (_ *work, err error) {
