@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -169,13 +170,22 @@ func (b *bare) start(context.Context) error {
 	return b.cmd.Start()
 }
 
-// end kills its process group: the child of a chroot outlives it.
+// end kills whatever has the tree as its root: OpenClaw's helpers are in sessions
+// of their own, and nothing ends them with it.
 func (b *bare) end(context.Context) error {
-	if b.cmd.Process == nil {
-		return nil
+	roots, err := filepath.Glob("/proc/[0-9]*/root")
+	for _, link := range roots {
+		if root, err := os.Readlink(link); err != nil || root != b.root {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+		if err == nil {
+			_ = unix.Kill(pid, unix.SIGKILL) // it may have ended
+		}
 	}
-	err := unix.Kill(-b.cmd.Process.Pid, unix.SIGKILL)
-	_ = b.cmd.Wait() // killed
+	if b.cmd.Process != nil {
+		_ = b.cmd.Wait() // killed
+	}
 	return err
 }
 
