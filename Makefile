@@ -12,7 +12,10 @@ CROSS   := windows/amd64 windows/arm64 darwin/amd64 darwin/arm64
 PARALLEL ?= 2
 ANSWER   ?=
 
-.PHONY: help deps deps-demo build run test check check-cross check-darwin unit test-long test-lsm bench-launch bench-net bench-oci bench-wasm kernels kernel clean
+.PHONY: help run build clean
+.PHONY: check check-cross check-darwin test test-long test-lsm unit
+.PHONY: bench-launch bench-net bench-oci bench-openclaw bench-wasm
+.PHONY: deps deps-demo kernel kernels
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +60,9 @@ bench-net: ## compare the router with other user-mode networks (root; minutes)
 
 bench-oci: ## compare pulling images with skopeo+umoci, podman and containerd (root; minutes)
 	@scripts/bench-oci.sh
+
+bench-openclaw: build ## compare the start of OpenClaw with a bare chroot and podman (root; minutes)
+	@scripts/bench-openclaw.sh
 
 kernels: ## fetch the distribution's kernels that the QEMU tests boot
 	@scripts/kernels.sh

@@ -4,17 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/consentry/consentry/agent/api"
-	"github.com/consentry/consentry/agent/appfs"
 	"github.com/consentry/consentry/agent/snapshot"
 	"github.com/consentry/consentry/consent"
+	"github.com/consentry/consentry/linuxhost/appfs"
 	"github.com/consentry/consentry/oci/unpack"
 	"github.com/consentry/consentry/sandbox"
 )
@@ -150,8 +153,7 @@ func (a *Agent) copyOut(w http.ResponseWriter, r *http.Request) (err error) {
 	return nil
 }
 
-// copyIn unpacks a tar stream in a directory of the app, which must not run
-// unless the directory is in a volume.
+// copyIn unpacks a tar stream in a directory of the app.
 func (a *Agent) copyIn(w http.ResponseWriter, r *http.Request) error {
 	p, err := insidePath(r)
 	if err != nil {
@@ -161,15 +163,21 @@ func (a *Agent) copyIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	user := rec.Spec.Process.User
-	if m, below, mounted := mountAt(rec.Spec, p); mounted {
-		if !m.Volume {
-			return errShare(m)
-		}
+	img, user := rec.Spec.Image, rec.Spec.Process.User
+	if p, err = imagePath(img.Lower, p); err != nil {
+		return err
+	}
+	m, below, mounted := mountAt(rec.Spec, p)
+	_, l := run.snapshot()
+	switch {
+	case mounted && !m.Volume:
+		err = errShare(m)
+	case mounted:
 		err = put(r, m.Source, nil, "/"+below, appfs.Tree{UID: user.UID, GID: user.GID})
-	} else {
+	case l != nil:
+		err = putAlive(r, l, p, user)
+	default:
 		err = run.atRest(func() error {
-			img := rec.Spec.Image
 			return put(r, img.Upper, img.Lower, p, appfs.Tree{IDBase: img.IDBase, UID: user.UID, GID: user.GID})
 		})
 	}
@@ -181,18 +189,66 @@ func (a *Agent) copyIn(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func put(r *http.Request, dir string, below []string, p string, t appfs.Tree) (err error) {
-	if t.Root, err = os.OpenRoot(dir); err != nil {
+// imagePath follows the image's own links on the way to p, such as /var/run's to
+// /run. A link that the app made leads nowhere.
+func imagePath(layers []string, p string) (real string, err error) {
+	view, err := unpack.OpenView(layers)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, view.Close()) }()
+	for up, rest := p, ""; up != "/"; up, rest = path.Dir(up), path.Join(path.Base(up), rest) {
+		if n, err := view.Lookup(up, true); err == nil {
+			return path.Join("/", n.Path, rest), nil
+		}
+	}
+	return p, nil
+}
+
+// putAlive puts files into the tree that a running app sees.
+func putAlive(r *http.Request, l *live, p string, owner sandbox.User) error {
+	putter, can := l.instance.(sandbox.Putter)
+	if !can {
+		return fmt.Errorf("copy into a running app: %w", sandbox.ErrNotSupported)
+	}
+	files, w, err := os.Pipe()
+	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, t.Root.Close()) }()
-	if below != nil {
-		if t.Below, err = unpack.OpenView(below); err != nil {
+	sent := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(w, r.Body)
+		sent <- errors.Join(err, w.Close())
+	}()
+	err = putter.Put(r.Context(), p, owner, files)
+	if sendErr := <-sent; err == nil && !errors.Is(sendErr, syscall.EPIPE) {
+		err = sendErr // the archive's rest is padding
+	}
+	return err
+}
+
+func put(r *http.Request, dir string, layers []string, p string, t appfs.Tree) (err error) {
+	if t.Root, err = os.Open(dir); err != nil {
+		return err
+	}
+	defer t.Root.Close()
+	if layers != nil {
+		view, err := unpack.OpenView(layers)
+		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, t.Below.Close()) }()
+		defer func() { err = errors.Join(err, view.Close()) }()
+		t.Below = below{view}
 	}
 	return t.Put(r.Context(), p, r.Body)
+}
+
+// below is an image as appfs looks at it.
+type below struct{ *unpack.View }
+
+func (b below) Lstat(p string) (fs.FileInfo, error) {
+	n, err := b.Lookup(p, false)
+	return n.Info, err
 }
 
 // atRest does something to the layer of a run that is not alive, and keeps it
@@ -204,7 +260,7 @@ func (r *run) atRest(do func() error) error {
 	if l != nil {
 		return &api.Error{
 			Code: "running", Message: rec.Name + " is running: what it sees would change under it", Status: statusConflict,
-			Hint: "stop it first with: consentry stop " + rec.Name + "; a volume can be copied to at any time",
+			Hint: "stop it first with: consentry stop " + rec.Name,
 		}
 	}
 	return do()

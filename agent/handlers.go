@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/consentry/consentry/agent/api"
-	"github.com/consentry/consentry/agent/appfs"
 	"github.com/consentry/consentry/agent/snapshot"
 	"github.com/consentry/consentry/agent/volume"
 	"github.com/consentry/consentry/consent"
@@ -160,8 +159,8 @@ var errorKinds = []struct {
 	{volume.ErrNotFound, "not-found", statusNotFound, "see what is here with: consentry volume ls"},
 	{volume.ErrExists, "exists", statusConflict, "choose another name, or remove it with: consentry volume rm"},
 	{volume.ErrName, "invalid", statusBadRequest, ""},
-	{appfs.ErrDirectory, "no-directory", statusNotFound, ""},
-	{appfs.ErrPlace, "invalid", statusBadRequest, ""},
+	{sandbox.ErrNoDirectory, "no-directory", statusNotFound, ""},
+	{sandbox.ErrPlace, "invalid", statusBadRequest, ""},
 	{snapshot.ErrNotFound, "not-found", statusNotFound, "see them with: consentry snapshot ls RUN"},
 	{snapshot.ErrExists, "exists", statusConflict, "choose another name, or remove it with: consentry snapshot rm"},
 	{snapshot.ErrName, "invalid", statusBadRequest, ""},

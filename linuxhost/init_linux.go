@@ -83,6 +83,8 @@ func (i *sandboxInit) handle(ctx context.Context, verb string, body json.RawMess
 		}, files)
 	case verbRun:
 		return i.run(body, files)
+	case verbPut:
+		return wire.Reply{}, i.put(ctx, body, files)
 	}
 	fdwire.CloseAll(files)
 	switch verb {

@@ -33,6 +33,7 @@ type instance struct {
 
 var (
 	_ sandbox.Execer   = (*instance)(nil)
+	_ sandbox.Putter   = (*instance)(nil)
 	_ sandbox.Signaler = (*instance)(nil)
 	_ sandbox.Resizer  = (*instance)(nil)
 	_ sandbox.Pauser   = (*instance)(nil)

@@ -112,6 +112,9 @@ func (l *launcher) handle(ctx context.Context, verb string, body json.RawMessage
 	if verb == verbRun {
 		return l.run(ctx, body, files)
 	}
+	if verb == verbPut {
+		return wire.Reply{}, l.put(ctx, body, files)
+	}
 	fdwire.CloseAll(files)
 	switch verb {
 	case verbGround:

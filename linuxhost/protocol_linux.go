@@ -31,6 +31,8 @@ import (
 //	  | <------------------- | <------------------------ | its number, + pty
 //	  | wait, signal, run …  | wait, signal, run …       |
 //	  | -------------------> | ------------------------> |
+//	  | put + tar            | put + tar                 |
+//	  | -------------------> | ------------------------> | files for the app
 //	  | resize, posture, kill|                           |
 //	  | pause, unpause, stats|                           |
 //	  | placeholders, give,  |                           |
@@ -46,6 +48,7 @@ const (
 	verbMount   = "mount"
 	verbSetup   = "setup"
 	verbRun     = "run"
+	verbPut     = "put"
 	verbWait    = "wait"
 	verbSignal  = "signal"
 	verbResize  = "resize"
@@ -114,6 +117,12 @@ type setupReply struct {
 type runCall struct {
 	Process  sandbox.Process `json:"process"`
 	Attached attached        `json:"attached"`
+}
+
+// putCall comes with the tar stream that init unpacks.
+type putCall struct {
+	Dir   string       `json:"dir"`
+	Owner sandbox.User `json:"owner"`
 }
 
 type runReply struct {

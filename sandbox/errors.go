@@ -17,8 +17,14 @@ var (
 	ErrUnavailable = errors.New("the agent cannot answer")
 )
 
+// Why files cannot be put into an app.
+var (
+	ErrPlace       = errors.New("cannot be written there")
+	ErrNoDirectory = errors.New("no directory to copy to")
+)
+
 // codes name the errors on the wire between processes: a Broker's, and those a
-// start may end with.
+// start or a copy may end with.
 var codes = map[string]error{
 	"denied":       ErrDenied,
 	"held":         ErrHeld,
@@ -32,6 +38,8 @@ var codes = map[string]error{
 	"unavailable":  ErrUnavailable,
 	"unsupported":  ErrNotSupported,
 	"wall":         ErrWall,
+	"place":        ErrPlace,
+	"no-directory": ErrNoDirectory,
 }
 
 // Code names err for another process: one of the codes above, "unavailable"

@@ -44,6 +44,13 @@ type Execer interface {
 	Exec(context.Context, Process) (Running, error)
 }
 
+// Putter unpacks a tar stream in a directory of a running app, as files of owner.
+// The directory is absolute, and has no links in it. Files is taken over. The
+// error wraps ErrNoDirectory or ErrPlace where it is the archive's.
+type Putter interface {
+	Put(ctx context.Context, dir string, owner User, files *os.File) error
+}
+
 // Signaler sends a signal to the app's first process.
 type Signaler interface {
 	Signal(context.Context, Signal) error

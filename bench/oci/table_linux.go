@@ -3,9 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"text/tabwriter"
 	"time"
+
+	"github.com/consentry/consentry/bench/rounds"
 )
 
 // ours is the contender that the others are compared with.
@@ -45,7 +46,7 @@ func (t *table) median(name string, of func(figures) time.Duration) float64 {
 	for _, f := range t.rows[name] {
 		all = append(all, of(f).Seconds())
 	}
-	return median(all)
+	return rounds.Median(all)
 }
 
 func (t *table) ratio(name string, of func(figures) time.Duration) float64 {
@@ -53,7 +54,7 @@ func (t *table) ratio(name string, of func(figures) time.Duration) float64 {
 	for i, f := range t.rows[name] {
 		all = append(all, of(f).Seconds()/of(t.rows[ours][i]).Seconds())
 	}
-	return median(all)
+	return rounds.Median(all)
 }
 
 // memory is the most of all rounds, MiB.
@@ -63,16 +64,4 @@ func (t *table) memory(name string) float64 {
 		most = max(most, f.rss)
 	}
 	return float64(most) / 1024
-}
-
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	mid := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[mid]
-	}
-	return (sorted[mid-1] + sorted[mid]) / 2
 }

@@ -68,8 +68,8 @@ func TestWhatAnAppChanged(t *testing.T) {
 	w.good("snapshot", "rm", "app", "first")
 }
 
-// TestCopy: files come out of an app and go into it, links of the app lead
-// nowhere, and one that runs is left alone.
+// TestCopy: files come out of an app and go into it, while it runs too, and links
+// of the app lead nowhere.
 func TestCopy(t *testing.T) {
 	w := newWorld(t)
 	w.ends("app", "mkdir -p /srv/out; echo hello >/srv/out/f; ln -sf /etc/shadow /srv/out/l; ln -sf f /srv/out/in; echo v >/vol/v; cat /etc/in.conf /vol/in.conf 2>/dev/null; true", "-v", "vol:/vol")
@@ -100,10 +100,13 @@ func TestCopy(t *testing.T) {
 	if r := w.result("cp", "app:/no/such", dir); r.code == 0 || !strings.Contains(r.err, "has no") {
 		t.Errorf("of nothing: %s", r.err)
 	}
-	w.detach("live", nil, "sleep", "600")
-	if r := w.result("cp", conf, "live:/etc/"); r.code == 0 || !strings.Contains(r.err, "is running") || !strings.Contains(r.err, "hint") {
-		t.Errorf("into one that runs: %s", r.err)
+	w.detach("live", nil, "sh", "-c", "ln -s /etc /srv/etc; until grep -qs mine /run/go; do sleep 0.1; done; stat -c %u /etc/my.conf; cat /etc/my.conf; exec sleep 600")
+	w.good("cp", conf, "live:/etc/")
+	if r := w.result("cp", conf, "live:/srv/etc/x"); r.code == 0 || !strings.Contains(r.err, "no directory of the app") {
+		t.Errorf("through a link of one that runs: %s", r.err)
 	}
+	w.good("cp", conf, "live:/var/run/go") // a link of the image
+	w.until("it sees the files", func() bool { return w.result("logs", "live").out == "0\nmine\n" })
 	if got := w.good("cp", "live:/etc/hostname", filepath.Join(dir, "h")); !strings.Contains(got, "1 file") {
 		t.Errorf("out of one that runs: %s", got)
 	}

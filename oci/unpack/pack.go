@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Packing says how Pack writes a tree.
@@ -195,6 +196,7 @@ func (p *packer) entry(ctx context.Context, n Node) error {
 		return err
 	}
 	hdr.Name, hdr.Uname, hdr.Gname, hdr.Format = p.name(n), "", "", tar.FormatPAX
+	hdr.AccessTime, hdr.ChangeTime = time.Time{}, time.Time{} // of this disk: a copy of the same tree is the same
 	hdr.Uid, hdr.Gid = p.lowered(hdr.Uid), p.lowered(hdr.Gid)
 	switch {
 	case mode.IsDir():

@@ -23,9 +23,9 @@ func (c *cli) cpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "cp RUN:/PATH HERE | cp HERE RUN:/PATH", GroupID: groupApps,
 		Short: "Copy files out of an app or into it",
-		Long: `Copy a file or folder out of an app, or into one that does not run; a volume of it
-can be copied to at any time. What comes out is yours, without set-uid bits; links
-that lead out of what is copied are left out. What goes in belongs to the app's user.`,
+		Long: `Copy a file or folder out of an app or into it, whether it runs or not. What comes
+out is yours, without set-uid bits; links that lead out of what is copied are left
+out. What goes in belongs to the app's user; no link that the app made is followed.`,
 		Example:           "  consentry cp web:/var/log ./logs\n  consentry cp ./app.conf web:/etc/app/",
 		Args:              need(2, 2, "the source or the target", copyExample), //nolint:mnd // both
 		ValidArgsFunction: c.completeRuns,
