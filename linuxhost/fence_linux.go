@@ -252,7 +252,7 @@ func pinsOf(f *bpf.Fence) string {
 
 // Close ends what waits and takes the eBPF programs away. No app may run.
 func (h *Host) Close() error {
-	h.pool.close()
+	h.pool.Close()
 	h.ending.Wait()
 	return h.fence.lower(h.config.StateDir)
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/internal/pool"
 	"github.com/consentry/consentry/linuxhost/bpf"
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/sandbox/wire"
@@ -31,7 +32,8 @@ type Host struct {
 	config Config
 	fence  fence
 	tracer tracer
-	pool   pool
+	ids    sandbox.IDLender // of sandboxes that wait; nil: none does
+	pool   pool.Pool[*prepared]
 	ending sync.WaitGroup // launchers of runs that are over
 }
 
@@ -41,7 +43,7 @@ func New(config Config) *Host {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
 	h := &Host{config: config}
-	h.pool.size, h.pool.make, h.pool.bury = defaultReady, h.prepare, h.bury
+	h.pool = h.newPool()
 	return h
 }
 
@@ -107,7 +109,7 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (
 		return nil, err
 	}
 	raised, noFence := h.fence.get(ctx, h.config)
-	defer h.pool.refill()
+	defer h.refill()
 	call := startCall{Spec: spec, Ground: h.groundOf(spec, raised), NoLSM: lsmText(raised, noFence), Attached: mask}
 	l, name, err := h.launch(ctx, call, files)
 	if err != nil {
@@ -131,7 +133,7 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (
 // launch has a launcher that waits run the app, or else a new one, and returns
 // the name of the app's cgroup.
 func (h *Host) launch(ctx context.Context, call startCall, files []*os.File) (*launcherHold, string, error) {
-	if one := h.pool.take(call.Spec.Image.IDBase); one != nil {
+	if one := h.takeReady(call.Spec.Image.IDBase); one != nil {
 		_, err := one.launcher.peer.Call(ctx, verbStart, call, &runReply{}, files...)
 		if err == nil {
 			return one.launcher, one.name, nil
