@@ -234,7 +234,7 @@ func (h *Host) startLauncher(id string) (*launcherHold, error) {
 	defer theirs.Close()
 	cmd := exec.Command(h.config.Self, launcherName)
 	cmd.Args[0] = selfName
-	cmd.Env = []string{"GOMAXPROCS=2"}
+	cmd.Env = []string{"GOMAXPROCS=1"}
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.Stderr = &complaints{log: h.config.Log, run: id}

@@ -78,6 +78,7 @@ var groundSteps = []step{
 	{"dev", (*builder).mountDev},
 	{"mask", (*builder).maskPaths},
 	{"time namespace", (*builder).unshareTime},
+	{"leave the host", (*builder).leaveHost},
 	{"bounding set", (*builder).cutBoundingSet},
 	{"landlock", (*builder).restrictScopes},
 	{"seccomp filter", (*builder).compileFilter},
@@ -154,9 +155,29 @@ func (b *builder) scaffold() error {
 			return fmt.Errorf("%s: %w", dir, err)
 		}
 	}
+	if err := unix.Symlink(stageDir+"/proc", "proc"); err != nil { // for procFD
+		return err
+	}
 	stage, err := openRoot(stageDir)
 	b.stage = stage
 	return err
+}
+
+// leaveHost makes the scaffold the root and lets go of the host's file systems:
+// while the sandbox waits none of them is there, and the end of a start has only
+// the scaffold to let go of.
+func (b *builder) leaveHost() error { return pivotHere() }
+
+// pivotHere makes the working directory the root of this namespace, without what
+// was the root before.
+func pivotHere() error {
+	if err := unix.PivotRoot(".", "."); err != nil { // the old root now lies over the new one …
+		return err
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil { // … and goes
+		return fmt.Errorf("detach the old root: %w", err)
+	}
+	return unix.Chdir("/")
 }
 
 // attachTo moves a detached mount to a path below the scaffold and closes it.
@@ -346,20 +367,10 @@ func (b *builder) setHostname() error {
 	return unix.Sethostname([]byte(b.call.Hostname))
 }
 
-// pivot makes the app's file system the root of this namespace and lets go of
-// the host's.
+// pivot makes the app's file system the root, and lets go of the scaffold.
 func (b *builder) pivot() error {
 	if err := b.root.chdir(); err != nil {
 		return err
 	}
-	if err := unix.PivotRoot(".", "."); err != nil { // the old root now lies over the new one …
-		return err
-	}
-	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil { // … and goes
-		return fmt.Errorf("detach the old root: %w", err)
-	}
-	if err := unix.Chdir("/"); err != nil {
-		return err
-	}
-	return b.root.close()
+	return errors.Join(pivotHere(), b.root.close())
 }
