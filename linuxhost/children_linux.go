@@ -58,12 +58,16 @@ func newChildren() *children {
 	return c
 }
 
-// bear runs what onBirthThread is given, for as long as init lives, on a thread
-// that does nothing else.
-func (c *children) bear() {
-	runtime.LockOSThread()
-	for f := range c.births {
-		f()
+// bear runs what onBirthThread is given until it is over, on the main thread: what
+// /proc shows of init is then of the thread that starts processes.
+func (c *children) bear(over <-chan struct{}) {
+	for {
+		select {
+		case f := <-c.births:
+			f()
+		case <-over:
+			return
+		}
 	}
 }
 

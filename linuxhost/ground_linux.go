@@ -31,8 +31,7 @@ func (g *ground) close() {
 // errOtherGround is the answer to a start on a ground that was laid otherwise.
 var errOtherGround = fmt.Errorf("%w: the sandbox was prepared for another kind of run", sandbox.ErrInvalid)
 
-// fits says whether a run may stand on g. Limits are not set
-// before, and the name of the cgroup means nothing.
+// fits says whether a run may stand on g. The name of the cgroup means nothing.
 func (g *ground) fits(call groundCall) bool {
 	had := g.call
 	return had.StateDir == call.StateDir && had.IDBase == call.IDBase && had.Pins == call.Pins &&
@@ -124,7 +123,7 @@ func (l *launcher) lay(ctx context.Context, call groundCall) error {
 // stand returns the ground for call: the one that waits, or a new one.
 func (l *launcher) stand(ctx context.Context, call groundCall) (*ground, error) {
 	l.mu.Lock()
-	laid, group, child := l.ground, l.group, l.init
+	laid, child := l.ground, l.init
 	l.mu.Unlock()
 	if laid == nil {
 		err := l.lay(ctx, call)
@@ -136,7 +135,7 @@ func (l *launcher) stand(ctx context.Context, call groundCall) (*ground, error) 
 	if !laid.fits(call) {
 		return nil, errOtherGround
 	}
-	return laid, group.limit(*call.Limits)
+	return laid, nil
 }
 
 // connect hands the network card over. Without a link the app has a loopback

@@ -41,18 +41,19 @@ func initMain() error {
 	if err := defaultSignals(); err != nil {
 		return err
 	}
-	if err := dropBoundingSet(nil); err != nil { // of the main thread; what it has it keeps for now
-		return err
-	}
 	// Signals that processes inside send to PID 1 must not end it; caught ones
 	// go back to their default in children, ignored ones would not.
 	ignored := make(chan os.Signal, 1)
 	signal.Notify(ignored)
 	i := &sandboxInit{children: newChildren()}
 	go i.children.reap()
-	go i.children.bear()
-	//nolint:errcheck // the launcher's hang-up is how a sandbox ends
-	wire.New(conn, i.handle).Serve(context.Background())
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		//nolint:errcheck // the launcher's hang-up is how a sandbox ends
+		wire.New(conn, i.handle).Serve(context.Background())
+	}()
+	i.children.bear(over)
 	return nil
 }
 

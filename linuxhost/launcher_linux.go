@@ -179,7 +179,6 @@ func (l *launcher) start(ctx context.Context, body json.RawMessage, files []*os.
 func (l *launcher) build(ctx context.Context, call startCall, link *os.File) error {
 	spec := call.Spec
 	spec.Limits = withDefaults(spec.Limits)
-	call.Ground.Limits = &spec.Limits
 	laid, err := l.stand(ctx, call.Ground)
 	if err != nil {
 		return errors.Join(err, closeIf(link))
@@ -199,14 +198,16 @@ func (l *launcher) build(ctx context.Context, call startCall, link *os.File) err
 	if child == nil { // it was taken down meanwhile
 		return errors.Join(sandbox.ErrUnavailable, closeIf(link))
 	}
-	if err := laid.connect(link); err != nil {
-		return err
-	}
-	looked := make(chan around, 1)
-	go func() { looked <- l.lookAround() }()
+	var stands around
+	var bounded error
+	var meanwhile sync.WaitGroup
+	meanwhile.Go(func() { // while init is busy
+		bounded = errors.Join(laid.connect(link), group.limit(spec.Limits))
+		stands = l.lookAround()
+	})
 	walls, err := l.setUp(ctx, child, span, group.complete(), laid.ids)
-	stands := <-looked
-	if err != nil {
+	meanwhile.Wait()
+	if err := errors.Join(err, bounded); err != nil {
 		return err
 	}
 	l.mu.Lock()

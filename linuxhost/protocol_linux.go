@@ -62,12 +62,11 @@ const appProcess = 1
 
 // groundCall is what a sandbox is begun with, before anything of an app is there.
 type groundCall struct {
-	Name     string          `json:"name"` // of its cgroup
-	StateDir string          `json:"stateDir"`
-	IDBase   uint32          `json:"idBase"`
-	Pins     string          `json:"pins,omitempty"` // of the eBPF programs that judge
-	Waived   []string        `json:"waived,omitempty"`
-	Limits   *sandbox.Limits `json:"limits,omitempty"` // nil before there is an app
+	Name     string   `json:"name"` // of its cgroup
+	StateDir string   `json:"stateDir"`
+	IDBase   uint32   `json:"idBase"`
+	Pins     string   `json:"pins,omitempty"` // of the eBPF programs that judge
+	Waived   []string `json:"waived,omitempty"`
 }
 
 type startCall struct {

@@ -38,20 +38,25 @@ func (b *builder) nullStreams() error {
 // time waits with: a directory of the host left open would be a way back
 // (CVE-2024-21626).
 func (b *builder) noHostFiles() error {
-	entries, err := os.ReadDir("/proc/self/fd")
+	dir, err := os.Open("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(0)
 	if err != nil {
 		return err
 	}
 	sockets := 0
-	for _, entry := range entries {
-		what, err := os.Readlink(filepath.Join("/proc/self/fd", entry.Name()))
-		if errors.Is(err, os.ErrNotExist) {
-			continue // the descriptor that read the directory
-		}
+	for _, name := range names {
+		fd, err := strconv.Atoi(name)
 		if err != nil {
 			return err
 		}
-		fd, err := strconv.Atoi(entry.Name())
+		if fd == int(dir.Fd()) {
+			continue
+		}
+		what, err := os.Readlink(filepath.Join("/proc/self/fd", name))
 		if err != nil {
 			return err
 		}
