@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -24,17 +25,29 @@ func main() {
 	ballast := flag.Int("heap", 0, "MiB of heap in the starting process, to show that it does not matter")
 	launcher := flag.String("launcher", "bin/consentry-launch", "program that launches ours")
 	whole := flag.String("whole", "bin/consentry-agent", "the same, with everything in it; \"\" leaves it out")
+	callRounds := flag.Int("calls", 0, "compare the cost of system calls instead, in so many rounds")
+	if len(os.Args) == 3 && os.Args[1] == callsName {
+		exitWith(callsMain(os.Args[2]))
+	}
 	flag.Parse()
+	if *callRounds > 0 {
+		exitWith(compareCalls(*callRounds, *launcher))
+	}
 	held := make([]byte, *ballast<<20)
 	for i := 0; i < len(held); i += 4096 {
 		held[i] = 1
 	}
 	err := compare(*rounds, *launcher, *whole)
-	held = held[:0] // it was there all the time
-	if err != nil || len(held) > 0 {
+	runtime.KeepAlive(held)
+	exitWith(err)
+}
+
+func exitWith(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "launch:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
 func compare(rounds int, launcher, whole string) (err error) {

@@ -86,21 +86,25 @@ func (o *ours) wait() (err error) {
 	return err
 }
 
-// run returns when true has ended or, to settle, when nothing of it is left.
-func (o *ours) run(settle bool) error {
+func (o *ours) spec(args ...string) sandbox.Spec {
 	o.runs++
 	base := uint32(firstIDs)
 	if waiting := o.host.Ready(); len(waiting) > 0 {
 		base = waiting[0]
 	}
-	ctx := context.Background()
-	app, err := o.host.Start(ctx, sandbox.Spec{
-		ID: fmt.Sprintf("bench%d", o.runs), Name: "true", Hostname: "bench",
-		Process: sandbox.Process{Args: []string{"/bin/true"}, Env: []string{"PATH=/bin"}},
+	return sandbox.Spec{
+		ID: fmt.Sprintf("bench%d", o.runs), Name: args[0], Hostname: "bench",
+		Process: sandbox.Process{Args: args, Env: []string{"PATH=/bin"}},
 		Image:   &sandbox.Image{Lower: []string{o.root}, IDBase: base},
 		Waived:  []string{sandbox.WaiveLSM},
 		Link:    o.link,
-	}, nil)
+	}
+}
+
+// run returns when true has ended or, to settle, when nothing of it is left.
+func (o *ours) run(settle bool) error {
+	ctx := context.Background()
+	app, err := o.host.Start(ctx, o.spec("/bin/true"), nil)
 	if err != nil {
 		return err
 	}
