@@ -5,9 +5,7 @@ import (
 	"github.com/consentry/consentry/sandbox"
 )
 
-// lender lends the image host blocks of ids for sandboxes that wait. The host
-// calls it while it holds its own lock: whoever holds the agent's must not call
-// the host.
+// lender lends the image host blocks of ids for sandboxes that wait.
 type lender struct{ a *Agent }
 
 // Lend takes the lowest block that nobody has.

@@ -117,8 +117,8 @@ func stateCgroup(stateDir string) string {
 	return filepath.Join("consentry", hex.EncodeToString(sum[:6]))
 }
 
-// newCgroup makes the cgroup of a run and sets its limits. Where the machine
-// has no controllers and the user waived them, it is what there is of it.
+// newCgroup makes the cgroup of a run, without limits yet. Where the machine has
+// no controllers and the user waived them, it is what there is of it.
 func newCgroup(call groundCall) (*cgroup, error) {
 	trees, err := hierarchies()
 	if err != nil {
@@ -129,7 +129,7 @@ func newCgroup(call groundCall) (*cgroup, error) {
 			sandbox.ErrNotSupported, strings.Join(missing, ", "), sandbox.WaiveCgroup)
 	}
 	g := &cgroup{trees: trees, path: filepath.Join(stateCgroup(call.StateDir), call.Name)}
-	if err := g.make(call.Limits); err != nil {
+	if err := g.make(); err != nil {
 		return nil, errors.Join(err, g.remove())
 	}
 	return g, nil
@@ -138,17 +138,13 @@ func newCgroup(call groundCall) (*cgroup, error) {
 // complete says whether every required limit has a controller.
 func (g *cgroup) complete() bool { return len(missingControllers(g.trees)) == 0 }
 
-// make leaves the limits for later where they are not known yet.
-func (g *cgroup) make(limits *sandbox.Limits) error {
+func (g *cgroup) make() error {
 	for _, h := range g.trees {
 		if err := h.mkdir(g.path); err != nil {
 			return fmt.Errorf("cgroup: %w", err)
 		}
 	}
-	if limits == nil {
-		return nil
-	}
-	return g.limit(*limits)
+	return nil
 }
 
 // mkdir makes every level; in v2 a level has a controller only if the one

@@ -51,11 +51,11 @@ func TestLimitsOfVersion2(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	limits := sandbox.Limits{Memory: 100 << 20, PIDs: 50, CPUs: 1.5}
+	limits := sandbox.Limits{Memory: 100 << 20, PIDs: 50, CPUs: 0.5}
 	if err := g.limit(limits); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"pids.max": "66", "memory.max": "130023424", "memory.swap.max": "0", "cpu.max": "150000 100000"} {
+	for name, want := range map[string]string{"pids.max": "66", "memory.max": "130023424", "memory.swap.max": "0", "cpu.max": "50000 100000"} {
 		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}

@@ -35,7 +35,8 @@ type child struct {
 }
 
 // children are the processes init was asked for. It also reaps every orphan of
-// the sandbox.
+// the sandbox. When the app ends, all others are killed, nothing more is started,
+// and the app counts as ended once init is alone.
 type children struct {
 	sigchld chan os.Signal
 	births  chan func() // runs on the one thread that starts processes
@@ -43,9 +44,13 @@ type children struct {
 
 	mu       sync.Mutex // held from fork to registration, so that no end is missed
 	last     int
+	app      *child // the first; nil before it
+	over     bool   // it has been reaped
 	byNumber map[int]*child
 	byPID    map[int]*child
 }
+
+var errOver = fmt.Errorf("%w: the app has ended", sandbox.ErrUnavailable)
 
 func newChildren() *children {
 	c := &children{sigchld: make(chan os.Signal, 1), births: make(chan func()), byNumber: map[int]*child{}, byPID: map[int]*child{}}
@@ -53,12 +58,16 @@ func newChildren() *children {
 	return c
 }
 
-// bear runs what onBirthThread is given, for as long as init lives, on a thread
-// that does nothing else.
-func (c *children) bear() {
-	runtime.LockOSThread()
-	for f := range c.births {
-		f()
+// bear runs what onBirthThread is given until it is over, on the main thread: what
+// /proc shows of init is then of the thread that starts processes.
+func (c *children) bear(over <-chan struct{}) {
+	for {
+		select {
+		case f := <-c.births:
+			f()
+		case <-over:
+			return
+		}
 	}
 }
 
@@ -90,15 +99,41 @@ func (c *children) reapOne() bool {
 	if errors.Is(err, unix.EINTR) {
 		return true
 	}
+	if errors.Is(err, unix.ECHILD) && c.over {
+		c.alone()
+	}
 	if err != nil || pid <= 0 {
 		return false
 	}
 	if ours := c.byPID[pid]; ours != nil {
 		delete(c.byPID, pid)
 		ours.exit = exitOf(status)
-		close(ours.ended)
+		if ours == c.app {
+			c.end()
+		} else {
+			close(ours.ended)
+		}
 	}
 	return true
+}
+
+// end kills what the app has left. A process that is being forked meanwhile is
+// not missed: the kernel gives up a fork of a process that was sent a SIGKILL.
+// The caller holds the lock, so that nothing of ours is being started.
+func (c *children) end() {
+	c.over = true
+	//nolint:errcheck // ESRCH: there is nobody
+	unix.Kill(-1, unix.SIGKILL)
+}
+
+// alone is called when init has no child left: every process of the sandbox was
+// one, or has become one.
+func (c *children) alone() {
+	select {
+	case <-c.app.ended:
+	default:
+		close(c.app.ended)
+	}
 }
 
 func exitOf(status unix.WaitStatus) sandbox.Exit {
@@ -121,6 +156,9 @@ func (c *children) find(number int) (*child, error) {
 func (c *children) start(path string, p sandbox.Process, attr *syscall.ProcAttr) (number, pid int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.over {
+		return 0, 0, errOver
+	}
 	err = c.onBirthThread(func() (err error) {
 		pid, err = syscall.ForkExec(path, p.Args, attr)
 		return err
@@ -131,6 +169,9 @@ func (c *children) start(path string, p sandbox.Process, attr *syscall.ProcAttr)
 	c.last++
 	started := &child{pid: pid, ended: make(chan struct{})}
 	c.byNumber[c.last], c.byPID[pid] = started, started
+	if c.last == appProcess {
+		c.app = started
+	}
 	return c.last, pid, nil
 }
 
@@ -193,6 +234,9 @@ func (c *children) launch(p sandbox.Process, stdio []*os.File) (runReply, error)
 		return neverRan(p, err), nil
 	}
 	number, pid, err := c.start(path, p, attr)
+	if errors.Is(err, errOver) {
+		return runReply{}, err
+	}
 	if err != nil {
 		return neverRan(p, err), nil
 	}

@@ -74,7 +74,7 @@ func initCommand(span idSpan, wireEnd *os.File, complaints io.Writer) *exec.Cmd 
 		Args: []string{selfName, initName},
 		// The run time would keep a file of the host's cgroups open, to follow
 		// its CPU limit.
-		Env:        []string{"GOMAXPROCS=2", "GOTRACEBACK=single", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"},
+		Env:        []string{"GOMAXPROCS=1", "GOTRACEBACK=single", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"},
 		Dir:        "/",
 		Stderr:     complaints,
 		ExtraFiles: []*os.File{wireEnd},

@@ -129,15 +129,31 @@ func (v *verdicts) pinTo(since time.Time) {
 	}
 }
 
+// recognize learns what tells the network of the sandbox of init from others.
+func (v *verdicts) recognize(pid int) error {
+	var st unix.Stat_t
+	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &st); err != nil {
+		return fmt.Errorf("network namespace: %w", err)
+	}
+	v.sandbox.NetNS = uint32(st.Ino) //nolint:gosec // the kernel's numbers of namespaces have 32 bits
+	return inNetworkOf(pid, func() (err error) {
+		v.sandbox.Cookie, err = bpf.NetCookie()
+		return err
+	})
+}
+
 // seal has the programs judge from here on. pid is init, with all its mounts made.
 func (v *verdicts) seal(pid int) error {
-	s, err := describe(pid)
-	if err != nil {
-		return fmt.Errorf("seal: %w", err)
-	}
+	s := v.sandbox
 	s.Pinned = v.pinned
-	if err := v.pin(pid, s.Mounts); err != nil {
-		return fmt.Errorf("seal: %w", err)
+	if v.rules.LSM() { // the others know no files
+		var err error
+		if s.Mounts, err = bpf.MountsOf(pid); err == nil {
+			err = v.pin(pid, s.Mounts)
+		}
+		if err != nil {
+			return fmt.Errorf("seal: %w", err)
+		}
 	}
 	v.sandbox = s
 	return v.rules.Seal(v.cgroup, s)
@@ -169,41 +185,33 @@ func (v *verdicts) close() error {
 	return errors.Join(v.rules.Forget(v.cgroup, v.sandbox), v.rules.Close())
 }
 
-// describe reads what the programs must know of the sandbox of init.
-func describe(pid int) (s bpf.Sandbox, err error) {
-	var st unix.Stat_t
-	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &st); err != nil {
-		return s, fmt.Errorf("network namespace: %w", err)
+// attached says which of the programs no longer are. v is nil where none stands.
+func (v *verdicts) attached() error {
+	if v == nil {
+		return nil
 	}
-	s.NetNS = uint32(st.Ino) //nolint:gosec // the kernel's numbers of namespaces have 32 bits
-	err = inNetworkOf(pid, func() (err error) {
-		s.Cookie, err = bpf.NetCookie()
-		return err
-	})
-	if err != nil {
-		return s, err
+	if have, want := bpf.Attached(v.pins, v.rules.LSM()); have != want {
+		return fmt.Errorf("%d of %d programs are attached", have, want)
 	}
-	s.Mounts, err = bpf.MountsOf(pid)
-	return s, err
+	return nil
 }
 
 // walls are the two lines of posture. v is nil where no program stands.
-func (v *verdicts) walls(lsm string) []sandbox.Wall {
+func (v *verdicts) walls(lsm string, detached error) []sandbox.Wall {
 	line := sandbox.Wall{Name: wallNetLine, Detail: "they do not load here; the network namespace, seccomp and the router decide"}
 	first := sandbox.Wall{Name: wallLSM, Required: true, Detail: lsm, Waiver: sandbox.WaiveLSM}
 	if v == nil {
 		return []sandbox.Wall{first, line}
 	}
-	have, want := bpf.Attached(v.pins, v.rules.LSM())
 	err := v.rules.Standing(v.cgroup, v.sandbox)
-	if err == nil && have != want {
-		err = fmt.Errorf("%d of %d programs are attached", have, want)
+	if err == nil {
+		err = detached
 	}
 	line.Required, line.Stands = true, err == nil
 	line.Detail = "sockets of the app's own network, harmless devices, no sysctl: all else is denied"
 	if v.rules.LSM() {
 		first.Stands = err == nil
-		first.Detail = fmt.Sprintf("%d programs judge every call, rights for %d mounts; a denial was proven", want, len(v.sandbox.Mounts))
+		first.Detail = fmt.Sprintf("its programs judge every call, rights for %d mounts; a denial was proven", len(v.sandbox.Mounts))
 		if v.pinned != 0 {
 			first.Detail += "; only programs of the image are run"
 		}
@@ -252,7 +260,7 @@ func pinsOf(f *bpf.Fence) string {
 
 // Close ends what waits and takes the eBPF programs away. No app may run.
 func (h *Host) Close() error {
-	h.pool.close()
+	h.pool.Close()
 	h.ending.Wait()
 	return h.fence.lower(h.config.StateDir)
 }

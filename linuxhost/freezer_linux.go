@@ -89,8 +89,8 @@ var errPaused = fmt.Errorf("%w: the app is paused; consentry unpause lets it go 
 func (l *launcher) pause(ctx context.Context, on bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.init == nil || l.group == nil {
-		return fmt.Errorf("%w: the app has ended", sandbox.ErrUnavailable)
+	if l.init == nil || l.over || l.group == nil {
+		return errOver
 	}
 	f, err := l.group.freezer()
 	if err != nil {

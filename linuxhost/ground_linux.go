@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 
 	"github.com/consentry/consentry/internal/fdwire"
@@ -30,8 +31,7 @@ func (g *ground) close() {
 // errOtherGround is the answer to a start on a ground that was laid otherwise.
 var errOtherGround = fmt.Errorf("%w: the sandbox was prepared for another kind of run", sandbox.ErrInvalid)
 
-// fits says whether a run may stand on g. Limits are not set
-// before, and the name of the cgroup means nothing.
+// fits says whether a run may stand on g. The name of the cgroup means nothing.
 func (g *ground) fits(call groundCall) bool {
 	had := g.call
 	return had.StateDir == call.StateDir && had.IDBase == call.IDBase && had.Pins == call.Pins &&
@@ -47,7 +47,24 @@ func (l *launcher) prepare(ctx context.Context, body json.RawMessage) error {
 	if err := l.lay(ctx, call); err != nil {
 		return errors.Join(err, l.tearDown())
 	}
+	l.lookAround()
+	learn(startCall{
+		Spec:     sandbox.Spec{Image: &sandbox.Image{}, Mounts: []sandbox.Mount{{}}},
+		Ground:   call,
+		Attached: attached{false},
+	}, setupCall{Mounts: []mountCall{{}}}, setupReply{}, runCall{}, runReply{}, processCall{}, sandbox.Exit{})
 	return nil
+}
+
+// learn has package json get to know messages: the first of a kind takes ten
+// times as long as the next, and here nobody waits for it.
+func learn(messages ...any) {
+	for _, m := range messages {
+		if raw, err := json.Marshal(m); err == nil {
+			//nolint:errcheck // nothing is done with it
+			json.Unmarshal(raw, reflect.New(reflect.TypeOf(m)).Interface())
+		}
+	}
 }
 
 // lay makes everything that needs no run.
@@ -91,6 +108,14 @@ func (l *launcher) lay(ctx context.Context, call groundCall) error {
 	if laid.tap, err = makeNetwork(child.pid()); err != nil {
 		return err
 	}
+	l.mu.Lock()
+	if l.verdicts != nil {
+		err = l.verdicts.recognize(child.pid())
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	_, err = child.peer.Call(ctx, verbGround, struct{}{}, nil)
 	return err
 }
@@ -98,7 +123,7 @@ func (l *launcher) lay(ctx context.Context, call groundCall) error {
 // stand returns the ground for call: the one that waits, or a new one.
 func (l *launcher) stand(ctx context.Context, call groundCall) (*ground, error) {
 	l.mu.Lock()
-	laid, group, child := l.ground, l.group, l.init
+	laid, child := l.ground, l.init
 	l.mu.Unlock()
 	if laid == nil {
 		err := l.lay(ctx, call)
@@ -110,7 +135,7 @@ func (l *launcher) stand(ctx context.Context, call groundCall) (*ground, error) 
 	if !laid.fits(call) {
 		return nil, errOtherGround
 	}
-	return laid, group.limit(*call.Limits)
+	return laid, nil
 }
 
 // connect hands the network card over. Without a link the app has a loopback

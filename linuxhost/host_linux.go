@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/internal/pool"
 	"github.com/consentry/consentry/linuxhost/bpf"
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/sandbox/wire"
@@ -31,8 +32,12 @@ type Host struct {
 	config Config
 	fence  fence
 	tracer tracer
-	pool   pool
-	ending sync.WaitGroup // launchers of runs that are over
+	ids    sandbox.IDLender // of sandboxes that wait; nil: none does
+	pool   pool.Pool[*prepared]
+
+	mu     sync.Mutex
+	runs   map[string]*instance // by Spec.ID, until their sandbox is gone
+	ending sync.WaitGroup       // those that runs has
 }
 
 // New returns a Host. It touches nothing until Check or Start.
@@ -40,8 +45,8 @@ func New(config Config) *Host {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{config: config}
-	h.pool.size, h.pool.make, h.pool.bury = defaultReady, h.prepare, h.bury
+	h := &Host{config: config, runs: map[string]*instance{}}
+	h.pool = h.newPool()
 	return h
 }
 
@@ -106,52 +111,105 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (
 	if err := checkSpec(spec, h.config.StateDir); err != nil {
 		return nil, err
 	}
+	if err := h.awaitGone(ctx, spec.ID); err != nil {
+		return nil, err
+	}
 	raised, noFence := h.fence.get(ctx, h.config)
-	defer h.pool.refill()
+	defer h.refill()
 	call := startCall{Spec: spec, Ground: h.groundOf(spec, raised), NoLSM: lsmText(raised, noFence), Attached: mask}
-	l, name, err := h.launch(ctx, call, files)
+	l, started, err := h.launch(ctx, call, files)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", spec.Name, err)
 	}
 	i := newInstance(l, spec)
-	h.ending.Go(i.await)
+	h.keep(spec.ID, i)
 	i.trace = func(ctx context.Context, over <-chan struct{}, see func(sandbox.TraceEvent) error) error {
-		return h.trace(ctx, name, over, see)
+		return h.trace(ctx, started.Cgroup, over, see)
 	}
-	cgroup, noCgroup := h.cgroupOf(name) // now: a short app is gone before anybody asks
 	i.refusals = func(ctx context.Context, over <-chan struct{}, see func(sandbox.TraceEvent) error) error {
-		if noCgroup != nil {
-			return noCgroup
-		}
-		return h.refusals(ctx, cgroup, over, see)
+		return h.refusals(ctx, started.Cgroup, over, see)
 	}
 	return i, nil
 }
 
-// launch has a launcher that waits run the app, or else a new one, and returns
-// the name of the app's cgroup.
-func (h *Host) launch(ctx context.Context, call startCall, files []*os.File) (*launcherHold, string, error) {
-	if one := h.pool.take(call.Spec.Image.IDBase); one != nil {
-		_, err := one.launcher.peer.Call(ctx, verbStart, call, &runReply{}, files...)
+// awaitGone waits until nothing is left of the run that had this id before: its
+// cgroup has the same name, and two overlays may not write to one layer.
+func (h *Host) awaitGone(ctx context.Context, id string) error {
+	h.mu.Lock()
+	before := h.runs[id]
+	h.mu.Unlock()
+	if before == nil {
+		return nil
+	}
+	select {
+	case <-before.over:
+	default:
+		return fmt.Errorf("%w: run %s has not ended", sandbox.ErrInvalid, id)
+	}
+	select {
+	case <-before.launcher.gone:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// keep holds i until its sandbox is gone.
+func (h *Host) keep(id string, i *instance) {
+	h.mu.Lock()
+	h.runs[id] = i
+	h.mu.Unlock()
+	h.ending.Go(func() {
+		i.await()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.runs[id] == i {
+			delete(h.runs, id)
+		}
+	})
+}
+
+// Settle waits until nothing is left of the apps that have ended: a Wait returns
+// before that.
+func (h *Host) Settle() {
+	h.mu.Lock()
+	var ended []*instance
+	for _, i := range h.runs {
+		select {
+		case <-i.over:
+			ended = append(ended, i)
+		default:
+		}
+	}
+	h.mu.Unlock()
+	for _, i := range ended {
+		<-i.launcher.gone
+	}
+}
+
+// launch has a launcher that waits run the app, or else a new one.
+func (h *Host) launch(ctx context.Context, call startCall, files []*os.File) (l *launcherHold, started startReply, err error) {
+	if one := h.takeReady(call.Spec.Image.IDBase); one != nil {
+		_, err := one.launcher.peer.Call(ctx, verbStart, call, &started, files...)
 		if err == nil {
-			return one.launcher, one.name, nil
+			return one.launcher, started, nil
 		}
 		one.launcher.end()
 		h.bury(one)
 		if !errors.Is(err, sandbox.ErrUnavailable) && !errors.Is(err, sandbox.ErrInvalid) {
-			return nil, "", err
+			return nil, started, err
 		}
 		h.config.Log.Warn("a sandbox that was ready was of no use", "run", call.Spec.ID, "err", err)
 	}
-	l, err := h.startLauncher(call.Spec.ID)
+	l, err = h.startLauncher(call.Spec.ID)
 	if err != nil {
-		return nil, "", err
+		return nil, started, err
 	}
-	if _, err := l.peer.Call(ctx, verbStart, call, &runReply{}, files...); err != nil {
+	if _, err := l.peer.Call(ctx, verbStart, call, &started, files...); err != nil {
 		l.end()
-		return nil, "", err
+		return nil, started, err
 	}
-	return l, call.Spec.ID, nil
+	return l, started, nil
 }
 
 func (h *Host) groundOf(spec sandbox.Spec, raised *bpf.Fence) groundCall {
@@ -176,7 +234,7 @@ func (h *Host) startLauncher(id string) (*launcherHold, error) {
 	defer theirs.Close()
 	cmd := exec.Command(h.config.Self, launcherName)
 	cmd.Args[0] = selfName
-	cmd.Env = []string{"GOMAXPROCS=2"}
+	cmd.Env = []string{"GOMAXPROCS=1"}
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.Stderr = &complaints{log: h.config.Log, run: id}

@@ -36,28 +36,6 @@ const beneathFlag = 0x200
 
 var errNoSpot = fmt.Errorf("%w: no folder belongs there", sandbox.ErrInvalid)
 
-// ask passes a placeholder to init for each place that may be asked for.
-func (l *launcher) ask(ctx context.Context, child *initProcess, asks []sandbox.Ask) error {
-	if len(asks) > sandbox.MaxAsks {
-		return fmt.Errorf("%w: %d folders to ask for, more than %d", sandbox.ErrInvalid, len(asks), sandbox.MaxAsks)
-	}
-	for _, a := range asks {
-		p, err := newPlaceholder()
-		if err != nil {
-			return err
-		}
-		_, err = child.peer.Call(ctx, verbMount, mountCall{Target: a.Target, Ask: true}, nil, p.tree)
-		if err != nil {
-			p.close()
-			return err
-		}
-		l.mu.Lock()
-		l.spots[a.Target] = &spot{hold: p.tree, wire: p.wire}
-		l.mu.Unlock()
-	}
-	return nil
-}
-
 // pinned takes the directories below the placeholders, which init opened.
 func (l *launcher) pinned(asks []sandbox.Ask, dirs []*os.File) error {
 	if len(dirs) != len(asks) {
@@ -238,9 +216,9 @@ func putBack(s *spot) error {
 // sever sees to the files that are still open or mapped.
 func (l *launcher) sever(ctx context.Context, gone *folderTree, taken *sandbox.Taken) error {
 	l.mu.Lock()
-	group, paused := l.group, l.paused
+	group, paused, over := l.group, l.paused, l.over
 	l.mu.Unlock()
-	if group == nil {
+	if group == nil || over {
 		return nil // it has ended
 	}
 	if !paused {
@@ -261,6 +239,16 @@ func (l *launcher) sever(ctx context.Context, gone *folderTree, taken *sandbox.T
 	}
 	taken.Paused = !taken.Cut
 	return nil
+}
+
+// judgedAs is the number by which eBPF programs know the app, 0 where none stands.
+func (l *launcher) judgedAs() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.verdicts == nil {
+		return 0
+	}
+	return l.verdicts.cgroup
 }
 
 // judged says whether LSM programs judge this sandbox.

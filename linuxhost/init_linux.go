@@ -20,21 +20,11 @@ import (
 // has what the image's root has.
 type sandboxInit struct {
 	mu     sync.Mutex
-	layers []*os.File // lowest first
-	upper  []*os.File // tree, upper, work
-	mounts []target
-	ground *builder // after the ground was laid
+	files  []*os.File // of setup, that came before it
+	ground *builder   // after the ground was laid
 	built  bool
 
 	children *children
-}
-
-type target struct {
-	path     string
-	tree     *os.File
-	channels []string // sockets and FIFOs of the host in it
-	ask      bool
-	number   int // in the order they came
 }
 
 // initMain serves the launcher. It returns when the launcher hangs up, and the
@@ -51,36 +41,28 @@ func initMain() error {
 	if err := defaultSignals(); err != nil {
 		return err
 	}
-	if err := dropBoundingSet(nil); err != nil { // of the main thread; what it has it keeps for now
-		return err
-	}
 	// Signals that processes inside send to PID 1 must not end it; caught ones
 	// go back to their default in children, ignored ones would not.
 	ignored := make(chan os.Signal, 1)
 	signal.Notify(ignored)
 	i := &sandboxInit{children: newChildren()}
 	go i.children.reap()
-	go i.children.bear()
-	//nolint:errcheck // the launcher's hang-up is how a sandbox ends
-	wire.New(conn, i.handle).Serve(context.Background())
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		//nolint:errcheck // the launcher's hang-up is how a sandbox ends
+		wire.New(conn, i.handle).Serve(context.Background())
+	}()
+	i.children.bear(over)
 	return nil
 }
 
 func (i *sandboxInit) handle(ctx context.Context, verb string, body json.RawMessage, files []*os.File) (wire.Reply, error) {
 	switch verb {
-	case verbLayers:
-		return wire.Reply{}, i.take(func() { i.layers = append(i.layers, files...) }, files)
-	case verbUpper:
-		return wire.Reply{}, i.take(func() { i.upper = files }, files)
-	case verbMount:
-		var call mountCall
-		if err := decode(body, &call); err != nil || len(files) != 1 || checkChannels(call.Channels) != nil {
-			fdwire.CloseAll(files)
-			return wire.Reply{}, fmt.Errorf("%w: mount", sandbox.ErrInvalid)
-		}
-		return wire.Reply{}, i.take(func() {
-			i.mounts = append(i.mounts, target{call.Target, files[0], call.Channels, call.Ask, len(i.mounts)})
-		}, files)
+	case verbFiles:
+		return wire.Reply{}, i.take(files)
+	case verbSetup:
+		return i.setup(body, files)
 	case verbRun:
 		return i.run(body, files)
 	case verbPut:
@@ -90,8 +72,6 @@ func (i *sandboxInit) handle(ctx context.Context, verb string, body json.RawMess
 	switch verb {
 	case verbGround:
 		return wire.Reply{}, i.layGround()
-	case verbSetup:
-		return i.setup(body)
 	case verbWait:
 		return i.wait(ctx, body)
 	case verbSignal:
@@ -101,14 +81,14 @@ func (i *sandboxInit) handle(ctx context.Context, verb string, body json.RawMess
 }
 
 // take keeps files for setup; after it nothing is mounted any more.
-func (i *sandboxInit) take(keep func(), files []*os.File) error {
+func (i *sandboxInit) take(files []*os.File) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.built {
 		fdwire.CloseAll(files)
 		return fmt.Errorf("%w: the sandbox is built", sandbox.ErrInvalid)
 	}
-	keep()
+	i.files = append(i.files, files...)
 	return nil
 }
 
@@ -124,11 +104,15 @@ func (i *sandboxInit) layGround() error {
 		return err
 	}
 	i.ground = b
+	learn(setupCall{Mounts: []mountCall{{}}}, setupReply{}, runCall{}, runReply{}, processCall{}, sandbox.Exit{})
 	return nil
 }
 
 // setup runs the other steps, once.
-func (i *sandboxInit) setup(body json.RawMessage) (wire.Reply, error) {
+func (i *sandboxInit) setup(body json.RawMessage, files []*os.File) (wire.Reply, error) {
+	if err := i.take(files); err != nil {
+		return wire.Reply{}, err
+	}
 	var call setupCall
 	if err := decode(body, &call); err != nil {
 		return wire.Reply{}, err
@@ -141,7 +125,9 @@ func (i *sandboxInit) setup(body json.RawMessage) (wire.Reply, error) {
 	i.built = true
 	i.children.oneID = call.OneID
 	b := i.ground
-	b.call, b.layers, b.upper, b.mounts = call, i.layers, i.upper, i.mounts
+	if err := b.accept(call, i.files); err != nil {
+		return wire.Reply{}, err
+	}
 	if err := b.do(steps); err != nil {
 		return wire.Reply{}, err
 	}

@@ -55,8 +55,8 @@ func newInstance(l *launcherHold, spec sandbox.Spec) *instance {
 	return i
 }
 
-// await returns once the launcher has gone. The app is over before: the
-// launcher answers when all of the sandbox has been taken down.
+// await returns once the launcher has gone, and with it the sandbox. The app is
+// over before: the launcher answers when no process of it is left.
 func (i *instance) await() {
 	_, err := i.launcher.peer.Call(context.Background(), verbWait, processCall{Number: appProcess}, &i.exit)
 	if err != nil {

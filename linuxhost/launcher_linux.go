@@ -39,6 +39,7 @@ type launcher struct {
 	spots    map[string]*spot // of folders, by their place inside
 	ended    chan struct{}    // closed when app's exit is known
 	exit     sandbox.Exit
+	over     bool // as ended says
 }
 
 // launcherMain serves the agent until it hangs up, and takes the sandbox down.
@@ -172,15 +173,15 @@ func (l *launcher) start(ctx context.Context, body json.RawMessage, files []*os.
 	if err != nil {
 		return wire.Reply{}, errors.Join(err, l.tearDown())
 	}
+	started := startReply{Cgroup: l.judgedAs()}
 	go l.awaitApp(reply)
-	return wire.Reply{Body: reply}, nil
+	return wire.Reply{Body: started}, nil
 }
 
 // build makes everything but the app: the ground, mounts, walls.
 func (l *launcher) build(ctx context.Context, call startCall, link *os.File) error {
 	spec := call.Spec
 	spec.Limits = withDefaults(spec.Limits)
-	call.Ground.Limits = &spec.Limits
 	laid, err := l.stand(ctx, call.Ground)
 	if err != nil {
 		return errors.Join(err, closeIf(link))
@@ -200,28 +201,16 @@ func (l *launcher) build(ctx context.Context, call startCall, link *os.File) err
 	if child == nil { // it was taken down meanwhile
 		return errors.Join(sandbox.ErrUnavailable, closeIf(link))
 	}
-	if err := laid.connect(link); err != nil {
-		return err
-	}
-	if err := l.furnish(ctx, child, span, spec, call.Ground.StateDir, laid.ids); err != nil {
-		return err
-	}
-	if err := l.ask(ctx, child, spec.Asks); err != nil {
-		return err
-	}
-	var walls setupReply
-	setup := setupCall{
-		OneID: span.alone(), Hostname: spec.Hostname, Files: spec.Image.Files, Dir: spec.Process.Dir,
-		Memory: spec.Limits.Memory, NoSetID: writesOutside(spec),
-	}
-	if !group.complete() {
-		setup.MaxProcesses = spec.Limits.PIDs
-	}
-	dirs, err := child.peer.Call(ctx, verbSetup, setup, &walls)
-	if err == nil {
-		err = l.pinned(spec.Asks, dirs)
-	}
-	if err != nil {
+	var stands around
+	var bounded error
+	var meanwhile sync.WaitGroup
+	meanwhile.Go(func() { // while init is busy
+		bounded = errors.Join(laid.connect(link), group.limit(spec.Limits))
+		stands = l.lookAround()
+	})
+	walls, err := l.setUp(ctx, child, span, group.complete(), laid.ids)
+	meanwhile.Wait()
+	if err := errors.Join(err, bounded); err != nil {
 		return err
 	}
 	l.mu.Lock()
@@ -233,7 +222,7 @@ func (l *launcher) build(ctx context.Context, call startCall, link *os.File) err
 	if err != nil {
 		return err
 	}
-	return l.verify()
+	return l.verify(stands)
 }
 
 func closeIf(f *os.File) error {
@@ -252,67 +241,4 @@ func (l *launcher) clone(group *cgroup, span idSpan) (child *initProcess, err er
 	}
 	<-done
 	return child, err
-}
-
-// furnish passes every mount of the sandbox to init.
-func (l *launcher) furnish(ctx context.Context, child *initProcess, span idSpan, spec sandbox.Spec, stateDir string, ids *os.File) error {
-	if err := passLayers(ctx, child, spec.Image.Lower, ids); err != nil {
-		return err
-	}
-	if spec.Image.Upper != "" {
-		trees, err := upperTrees(spec.Image, span.id(0))
-		if err != nil {
-			return fmt.Errorf("writable layer: %w", err)
-		}
-		if err := pass(ctx, child, verbUpper, struct{}{}, trees); err != nil {
-			return err
-		}
-	}
-	for _, m := range spec.Mounts {
-		tree, err := mountTree(m, stateDir, span, spec.Process.User, ids)
-		if err != nil {
-			return err
-		}
-		call := mountCall{Target: m.Target}
-		if !m.Volume {
-			if err := l.keep(m.Target, tree); err != nil {
-				return errors.Join(err, tree.Close())
-			}
-		}
-		if !m.Volume && len(m.Parts) == 0 {
-			if call.Channels, err = channels(m.Source); err != nil {
-				return errors.Join(err, tree.Close())
-			}
-		}
-		if err := pass(ctx, child, verbMount, call, []*os.File{tree}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func passLayers(ctx context.Context, child *initProcess, layers []string, ids *os.File) error {
-	var batch []*os.File
-	for i, path := range layers {
-		tree, err := layerTree(path, ids)
-		if err != nil {
-			fdwire.CloseAll(batch)
-			return fmt.Errorf("layer %d: %w", i, err)
-		}
-		batch = append(batch, tree)
-		if len(batch) == fdwire.MaxFiles || i == len(layers)-1 {
-			if err := pass(ctx, child, verbLayers, struct{}{}, batch); err != nil {
-				return err
-			}
-			batch = nil
-		}
-	}
-	return nil
-}
-
-// pass sends files to init and closes ours.
-func pass(ctx context.Context, child *initProcess, verb string, body any, files []*os.File) error {
-	defer fdwire.CloseAll(files)
-	_, err := child.peer.Call(ctx, verb, body, nil, files...)
-	return err
 }

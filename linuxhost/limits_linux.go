@@ -57,16 +57,21 @@ type setting struct {
 
 func settings(l sandbox.Limits) []setting {
 	memory := strconv.FormatInt(l.Memory+initMemory, 10)
-	quota := int64(math.Ceil(l.CPUs * cpuPeriod))
-	return []setting{
+	all := []setting{
 		{controller: "pids", v1: "pids.max", v2: "pids.max", value: strconv.FormatInt(l.PIDs+initPIDs, 10)},
 		{controller: "memory", v1: "memory.limit_in_bytes", v2: "memory.max", value: memory},
 		{controller: "memory", v1: "memory.memsw.limit_in_bytes", value: memory, optional: true},
 		{controller: "memory", v2: "memory.swap.max", value: "0", optional: true},
-		{controller: "cpu", v1: "cpu.cfs_period_us", value: strconv.Itoa(cpuPeriod), optional: true},
-		{controller: "cpu", v1: "cpu.cfs_quota_us", value: strconv.FormatInt(quota, 10), optional: true},
-		{controller: "cpu", v2: "cpu.max", value: fmt.Sprintf("%d %d", quota, cpuPeriod), optional: true},
 	}
+	if l.CPUs >= float64(runtime.NumCPU()) { // no limit, though the first on a machine costs it a pause
+		return all
+	}
+	quota := int64(math.Ceil(l.CPUs * cpuPeriod))
+	return append(all,
+		setting{controller: "cpu", v1: "cpu.cfs_period_us", value: strconv.Itoa(cpuPeriod), optional: true},
+		setting{controller: "cpu", v1: "cpu.cfs_quota_us", value: strconv.FormatInt(quota, 10), optional: true},
+		setting{controller: "cpu", v2: "cpu.max", value: fmt.Sprintf("%d %d", quota, cpuPeriod), optional: true},
+	)
 }
 
 func (g *cgroup) limit(l sandbox.Limits) error {

@@ -47,42 +47,85 @@ func readSubject(pid int) (subject, error) {
 	return s, nil
 }
 
-// verify is the last check before the app: no required wall may be missing.
-func (l *launcher) verify() error {
-	posture, err := l.posture()
+// around are the walls that stand with the ground and that the set-up leaves
+// alone. The others are seen in the processes themselves.
+type around struct {
+	user, namespaces, limits, router sandbox.Wall
+	programs                         error // why not all eBPF programs are attached
+}
+
+// verify is the last check before the app: no required wall may be missing. Init
+// is the only process; what stands around it was looked at while it was busy.
+func (l *launcher) verify(a around) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.init == nil {
+		return errOver
+	}
+	init, err := readSubject(l.init.pid())
+	if err != nil {
+		return fmt.Errorf("posture: %w", err)
+	}
+	posture, err := l.report(a, []subject{init})
 	if err != nil {
 		return err
 	}
 	return posture.Missing()
 }
 
+// lookAround checks what stands before there is an app: nothing, where the
+// sandbox was taken down meanwhile.
+func (l *launcher) lookAround() around {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.init == nil {
+		return around{}
+	}
+	return l.around([]subject{{pid: l.init.pid()}})
+}
+
 // posture looks at every process of the sandbox from outside.
 func (l *launcher) posture() (sandbox.Posture, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.init == nil || l.group == nil || l.spec.Image == nil {
-		return sandbox.Posture{}, fmt.Errorf("%w: the app has ended", sandbox.ErrUnavailable)
+	if l.init == nil || l.over || l.group == nil || l.spec.Image == nil {
+		return sandbox.Posture{}, errOver
 	}
 	all, err := l.subjects()
 	if err != nil {
 		return sandbox.Posture{}, err
 	}
+	return l.report(l.around(all), all)
+}
+
+func (l *launcher) around(all []subject) around {
 	limits, limited := l.group.standing(l.spec.Limits)
+	return around{
+		user:       l.userWall(),
+		namespaces: l.namespaceWall(all),
+		limits:     sandbox.Wall{Name: wallCgroup, Required: true, Stands: limited && l.allInGroup(all), Detail: limits, Waiver: sandbox.WaiveCgroup},
+		router:     networkWall(l.init.pid()),
+		programs:   l.verdicts.attached(),
+	}
+}
+
+// report is all of posture. The caller holds the lock.
+func (l *launcher) report(a around, all []subject) (sandbox.Posture, error) {
 	p := sandbox.Posture{Host: hostName, Walls: []sandbox.Wall{
-		l.userWall(),
-		l.namespaceWall(all),
+		a.user,
+		a.namespaces,
 		rootWall(l.init.pid()),
 		everywhere(all, wallNNP, "NoNewPrivs", "1"),
 		l.capabilityWall(all),
 		everywhere(all, wallSeccomp, "Seccomp", "2"),
-		{Name: wallCgroup, Required: true, Stands: limited && l.allInGroup(all), Detail: limits, Waiver: sandbox.WaiveCgroup},
+		a.limits,
 		l.landlockWall(),
-		networkWall(l.init.pid()),
+		a.router,
 	}}
-	p.Walls = append(p.Walls, l.verdicts.walls(l.noLSM)...)
+	p.Walls = append(p.Walls, l.verdicts.walls(l.noLSM, a.programs)...)
 	p.Waive(l.spec.Waived)
 	if p.Missing() != nil && exiting(l.init.pid()) {
-		return sandbox.Posture{}, fmt.Errorf("%w: the app has ended", sandbox.ErrUnavailable)
+		return sandbox.Posture{}, errOver
 	}
 	return p, nil
 }
@@ -124,7 +167,7 @@ func (l *launcher) subjects() ([]subject, error) {
 		all = append(all, s)
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("%w: the app has ended", sandbox.ErrUnavailable)
+		return nil, errOver
 	}
 	return all, nil
 }

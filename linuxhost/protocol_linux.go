@@ -19,11 +19,10 @@ import (
 //	  |                      | ------------------------> | the steps that know no app
 //	  | start + stdio, link  |                           |
 //	  | -------------------> |                           |
-//	  |                      | layers + ≤8 trees, again  |
-//	  |                      | upper + tree, upper, work |
-//	  |                      | mount + tree, again       |
+//	  |                      | files, where there are    |
+//	  |                      | many, again               |
 //	  |                      | ------------------------> |
-//	  |                      | setup                     |
+//	  |                      | setup + files             |
 //	  |                      | ------------------------> | the steps, then the walls
 //	  |                      | (reads the walls back)    |
 //	  |                      | run + stdio               |
@@ -43,9 +42,7 @@ import (
 const (
 	verbStart   = "start"
 	verbGround  = "ground"
-	verbLayers  = "layers"
-	verbUpper   = "upper"
-	verbMount   = "mount"
+	verbFiles   = "files"
 	verbSetup   = "setup"
 	verbRun     = "run"
 	verbPut     = "put"
@@ -68,12 +65,11 @@ const appProcess = 1
 
 // groundCall is what a sandbox is begun with, before anything of an app is there.
 type groundCall struct {
-	Name     string          `json:"name"` // of its cgroup
-	StateDir string          `json:"stateDir"`
-	IDBase   uint32          `json:"idBase"`
-	Pins     string          `json:"pins,omitempty"` // of the eBPF programs that judge
-	Waived   []string        `json:"waived,omitempty"`
-	Limits   *sandbox.Limits `json:"limits,omitempty"` // nil before there is an app
+	Name     string   `json:"name"` // of its cgroup
+	StateDir string   `json:"stateDir"`
+	IDBase   uint32   `json:"idBase"`
+	Pins     string   `json:"pins,omitempty"` // of the eBPF programs that judge
+	Waived   []string `json:"waived,omitempty"`
 }
 
 type startCall struct {
@@ -83,7 +79,17 @@ type startCall struct {
 	Attached attached     `json:"attached"`        // link, then stdio
 }
 
+type startReply struct {
+	Cgroup uint64 `json:"cgroup,omitempty"` // by which eBPF programs know the app; 0 where none stands
+}
+
+// setupCall comes with files, or after them: the trees of the layers, lowest
+// first; the tree of the writable layer, its upper and its work directory; the
+// trees of the mounts.
 type setupCall struct {
+	Layers   int               `json:"layers"`
+	Upper    bool              `json:"upper,omitempty"`
+	Mounts   []mountCall       `json:"mounts,omitempty"`
 	Hostname string            `json:"hostname"`
 	Files    map[string]string `json:"files"`
 	Dir      string            `json:"dir"`
@@ -109,7 +115,7 @@ type giveCall struct {
 	Folder sandbox.Folder `json:"folder"`
 }
 
-// setupReply comes with the pinned directories, in the order of their mount calls.
+// setupReply comes with the pinned directories, in the order of their mounts.
 type setupReply struct {
 	Landlock int `json:"landlock"` // ABI, 0 where the kernel has none
 }

@@ -88,35 +88,40 @@ func (l *launcher) giveStreams(user sandbox.User, stdio []*os.File) {
 	}
 }
 
-// awaitApp learns how the app ended and ends everything else.
+// awaitApp learns how the app ended, and says so. The agent hangs up on it, and
+// what the app ran in is cleared away then.
 func (l *launcher) awaitApp(started runReply) {
-	child := l.running()
-	exit := sandbox.Exit{Code: 128 + int(unix.SIGKILL), Reason: "the sandbox's init has ended"}
-	if started.Failed != nil {
-		exit = *started.Failed
-	} else if child != nil {
-		var got sandbox.Exit
-		_, err := child.peer.Call(context.Background(), verbWait, processCall{Number: started.Number}, &got)
-		if err == nil {
-			exit = got
-		}
-	}
-	if child != nil {
-		child.kill()
-		<-child.ended
-	}
+	exit := l.appExit(started)
 	l.drainConsoles()
 	l.mu.Lock()
 	if l.group != nil && exit.Code == 128+int(unix.SIGKILL) && l.group.oomKilled() {
 		exit.OOM = true
 		exit.Reason = "out of memory: the app needed more than its limit"
 	}
+	l.exit, l.over = exit, true
 	l.mu.Unlock()
-	if err := l.tearDown(); err != nil {
-		fmt.Fprintln(os.Stderr, "launcher:", err)
-	}
-	l.exit = exit
 	close(l.ended)
+}
+
+// appExit returns when no process of the app is left. Init says how the app
+// ended once it is alone; where it cannot say so, its own end is that of all.
+func (l *launcher) appExit(started runReply) sandbox.Exit {
+	if started.Failed != nil {
+		return *started.Failed // nothing ever ran
+	}
+	lost := sandbox.Exit{Code: 128 + int(unix.SIGKILL), Reason: "the sandbox's init has ended"}
+	child := l.running()
+	if child == nil {
+		return lost
+	}
+	var exit sandbox.Exit
+	_, err := child.peer.Call(context.Background(), verbWait, processCall{Number: started.Number}, &exit)
+	if err == nil {
+		return exit
+	}
+	child.kill()
+	<-child.ended
+	return lost
 }
 
 // wait answers once the process has ended; for the app, once all have.
@@ -162,8 +167,8 @@ func (l *launcher) awake() (*initProcess, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.init == nil:
-		return nil, fmt.Errorf("%w: the app has ended", sandbox.ErrUnavailable)
+	case l.init == nil || l.over:
+		return nil, errOver
 	case l.paused:
 		return nil, errPaused
 	}

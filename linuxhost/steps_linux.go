@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/consentry/consentry/linuxhost/seccomp"
+	"github.com/consentry/consentry/sandbox"
 )
 
 // builder carries what the steps of a sandbox share.
@@ -29,6 +30,34 @@ type builder struct {
 	root     *rootFS             // the app's file system, before it is the root
 	landlock int
 	filter   seccomp.Filter
+}
+
+type target struct {
+	path     string
+	tree     *os.File
+	channels []string // sockets and FIFOs of the host in it
+	ask      bool
+	number   int // in the order they came
+}
+
+// accept tells the files of a call apart.
+func (b *builder) accept(call setupCall, files []*os.File) error {
+	upper := 0
+	if call.Upper {
+		upper = upperFiles
+	}
+	if call.Layers < 0 || call.Layers > len(files) || call.Layers+upper+len(call.Mounts) != len(files) {
+		return fmt.Errorf("%w: set-up of %d layers and %d mounts came with %d files", sandbox.ErrInvalid, call.Layers, len(call.Mounts), len(files))
+	}
+	b.call, b.layers, files = call, files[:call.Layers], files[call.Layers:]
+	b.upper, files = files[:upper], files[upper:]
+	for n, m := range call.Mounts {
+		if err := checkChannels(m.Channels); err != nil {
+			return err
+		}
+		b.mounts = append(b.mounts, target{m.Target, files[n], m.Channels, m.Ask, n})
+	}
+	return nil
 }
 
 // step is one line of the set-up; an error bears its name.
@@ -49,7 +78,9 @@ var groundSteps = []step{
 	{"dev", (*builder).mountDev},
 	{"mask", (*builder).maskPaths},
 	{"time namespace", (*builder).unshareTime},
+	{"leave the host", (*builder).leaveHost},
 	{"bounding set", (*builder).cutBoundingSet},
+	{"landlock", (*builder).restrictScopes},
 	{"seccomp filter", (*builder).compileFilter},
 }
 
@@ -70,7 +101,6 @@ var steps = []step{
 	{"no file of the host", (*builder).noHostFiles},
 	{"limits", (*builder).setRlimits},
 	{"capabilities", (*builder).dropCapabilities},
-	{"landlock", (*builder).restrictScopes},
 	{"not dumpable", (*builder).notDumpable},
 	{"seccomp", (*builder).seccomp},
 }
@@ -125,9 +155,29 @@ func (b *builder) scaffold() error {
 			return fmt.Errorf("%s: %w", dir, err)
 		}
 	}
+	if err := unix.Symlink(stageDir+"/proc", "proc"); err != nil { // for procFD
+		return err
+	}
 	stage, err := openRoot(stageDir)
 	b.stage = stage
 	return err
+}
+
+// leaveHost makes the scaffold the root and lets go of the host's file systems:
+// while the sandbox waits none of them is there, and the end of a start has only
+// the scaffold to let go of.
+func (b *builder) leaveHost() error { return pivotHere() }
+
+// pivotHere makes the working directory the root of this namespace, without what
+// was the root before.
+func pivotHere() error {
+	if err := unix.PivotRoot(".", "."); err != nil { // the old root now lies over the new one …
+		return err
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil { // … and goes
+		return fmt.Errorf("detach the old root: %w", err)
+	}
+	return unix.Chdir("/")
 }
 
 // attachTo moves a detached mount to a path below the scaffold and closes it.
@@ -154,22 +204,19 @@ func (b *builder) moveLayers() error {
 
 // moveUpper attaches the mount of the writable layer, or makes one in memory.
 func (b *builder) moveUpper() error {
-	if b.upper == nil {
+	if len(b.upper) == 0 {
 		options := "mode=0700,size=" + strconv.FormatInt(b.call.Memory, 10)
 		if err := unix.Mount("upper", "u", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 			return err
 		}
 		return errors.Join(unix.Mkdir("u/upper", 0o755), unix.Mkdir("u/work", 0o755))
 	}
-	if len(b.upper) != 3 {
-		return fmt.Errorf("came as %d files", len(b.upper))
-	}
 	return attachTo(b.upper[0], "u")
 }
 
 func (b *builder) overlay() error {
 	upper, work := "u/upper", "u/work"
-	if b.upper != nil { // the folders above may bar us: name them by descriptor
+	if len(b.upper) > 0 { // the folders above may bar us: name them by descriptor
 		upper, work = procFD(b.upper[1]), procFD(b.upper[2])
 		defer closeSet(b.upper[1:])
 	}
@@ -320,20 +367,10 @@ func (b *builder) setHostname() error {
 	return unix.Sethostname([]byte(b.call.Hostname))
 }
 
-// pivot makes the app's file system the root of this namespace and lets go of
-// the host's.
+// pivot makes the app's file system the root, and lets go of the scaffold.
 func (b *builder) pivot() error {
 	if err := b.root.chdir(); err != nil {
 		return err
 	}
-	if err := unix.PivotRoot(".", "."); err != nil { // the old root now lies over the new one …
-		return err
-	}
-	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil { // … and goes
-		return fmt.Errorf("detach the old root: %w", err)
-	}
-	if err := unix.Chdir("/"); err != nil {
-		return err
-	}
-	return b.root.close()
+	return errors.Join(pivotHere(), b.root.close())
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -127,14 +126,10 @@ func (t *tracer) lost(w *watcher) uint64 {
 }
 
 // trace tells the events of one run until ctx ends, the run does, or see fails.
-func (h *Host) trace(ctx context.Context, run string, over <-chan struct{}, see func(sandbox.TraceEvent) error) (err error) {
+func (h *Host) trace(ctx context.Context, cgroup uint64, over <-chan struct{}, see func(sandbox.TraceEvent) error) (err error) {
 	raised, noFence := h.fence.get(ctx, h.config)
 	if noFence != nil {
 		return fmt.Errorf("trace: %w", noFence)
-	}
-	cgroup, err := h.cgroupOf(run)
-	if err != nil {
-		return err
 	}
 	if raised.LSM != nil {
 		note := "only sockets, devices and sysctls are seen, files and programs are not: " + lsmText(raised, nil)
@@ -143,15 +138,6 @@ func (h *Host) trace(ctx context.Context, run string, over <-chan struct{}, see 
 		}
 	}
 	return h.watch(ctx, raised.Pins, cgroup, true, over, see)
-}
-
-// cgroupOf is the number by which programs know a run.
-func (h *Host) cgroupOf(run string) (uint64, error) {
-	tree, err := unifiedTree()
-	if err != nil {
-		return 0, err
-	}
-	return bpf.CgroupID(filepath.Join(tree.at(stateCgroup(h.config.StateDir)), run))
 }
 
 func (h *Host) watch(ctx context.Context, pins string, cgroup uint64, all bool, over <-chan struct{}, see func(sandbox.TraceEvent) error) (err error) {

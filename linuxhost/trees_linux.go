@@ -74,6 +74,9 @@ func layerTree(path string, userns *os.File) (*os.File, error) {
 	return treeOf(path, unix.MOUNT_ATTR_RDONLY, userns)
 }
 
+// upperFiles are the tree of the writable layer, its upper and its work directory.
+const upperFiles = 3
+
 // upperTrees prepares the writable layer: one mount that holds upper and work,
 // as overlayfs wants, and descriptors of both inside that mount. Init could not
 // walk to them: the folders above belong to the host's root.

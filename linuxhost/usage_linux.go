@@ -17,8 +17,8 @@ import (
 func (l *launcher) stats() (sandbox.Stats, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.init == nil || l.group == nil {
-		return sandbox.Stats{}, fmt.Errorf("%w: the app has ended", sandbox.ErrUnavailable)
+	if l.init == nil || l.over || l.group == nil {
+		return sandbox.Stats{}, errOver
 	}
 	s := sandbox.Stats{MemoryLimit: l.spec.Limits.Memory, PIDsLimit: l.spec.Limits.PIDs, CPULimit: l.spec.Limits.CPUs}
 	var cpuErr, memoryErr, pidsErr error

@@ -38,20 +38,25 @@ func (b *builder) nullStreams() error {
 // time waits with: a directory of the host left open would be a way back
 // (CVE-2024-21626).
 func (b *builder) noHostFiles() error {
-	entries, err := os.ReadDir("/proc/self/fd")
+	dir, err := os.Open("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(0)
 	if err != nil {
 		return err
 	}
 	sockets := 0
-	for _, entry := range entries {
-		what, err := os.Readlink(filepath.Join("/proc/self/fd", entry.Name()))
-		if errors.Is(err, os.ErrNotExist) {
-			continue // the descriptor that read the directory
-		}
+	for _, name := range names {
+		fd, err := strconv.Atoi(name)
 		if err != nil {
 			return err
 		}
-		fd, err := strconv.Atoi(entry.Name())
+		if fd == int(dir.Fd()) {
+			continue
+		}
+		what, err := os.Readlink(filepath.Join("/proc/self/fd", name))
 		if err != nil {
 			return err
 		}
@@ -156,13 +161,9 @@ func (b *builder) cutBoundingSet() error {
 	return b.children.onBirthThread(func() error { return dropBoundingSet(rootCapabilities) })
 }
 
-// dropCapabilities takes all but a few from every thread.
-func (*builder) dropCapabilities() error {
-	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
-		return fmt.Errorf("no_new_privs: %w", err)
-	}
-	return setCapabilities(rootCapabilities)
-}
+// dropCapabilities takes all but a few from every thread. The filter, which
+// comes last, brings no_new_privs to all of them.
+func (*builder) dropCapabilities() error { return setCapabilities(rootCapabilities) }
 
 // dropBoundingSet leaves keep in the bounding set of this thread, and nothing
 // in the ambient set, so that no exec of it or its children gives more back.
@@ -240,7 +241,12 @@ func (b *builder) restrictScopes() error {
 	if err != nil {
 		return err
 	}
-	err = b.children.onBirthThread(func() error { return landlocksys.LandlockRestrictSelf(fd, 0) })
+	err = b.children.onBirthThread(func() error {
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			return fmt.Errorf("no_new_privs: %w", err)
+		}
+		return landlocksys.LandlockRestrictSelf(fd, 0)
+	})
 	if err := errors.Join(err, unix.Close(fd)); err != nil {
 		return err
 	}

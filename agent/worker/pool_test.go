@@ -18,22 +18,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// full is a pool that has what it may have, and the processes that wait in it.
-func full(t *testing.T, p *Pool) []int {
+// full fills a pool and returns those that wait in it.
+func full(t *testing.T, p *Pool) []*Client {
 	t.Helper()
-	p.refill()
+	p.waiting().Refill()
 	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-		p.mu.Lock()
-		var pids []int
-		for _, c := range p.waiting {
-			pids = append(pids, c.cmd.Process.Pid)
-		}
-		p.mu.Unlock()
-		if len(pids) == defaultReady {
-			return pids
+		waiting := p.waiting().Waiting()
+		if len(waiting) == readyWorkers {
+			return waiting
 		}
 		if time.Since(began) > time.Minute {
-			t.Fatalf("%d workers wait", len(pids))
+			t.Fatalf("%d workers wait", len(waiting))
 		}
 	}
 }
@@ -56,31 +51,27 @@ func TestPoolGivesWhatWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if pid := c.cmd.Process.Pid; !slices.Contains(waiting, pid) {
-		t.Errorf("worker %d did not wait, %v did", pid, waiting)
+	if !slices.Contains(waiting, c) {
+		t.Errorf("worker %d did not wait", c.PID())
 	}
-	if now := full(t, p); slices.Contains(now, c.cmd.Process.Pid) {
-		t.Errorf("worker %d has a job and waits too", c.cmd.Process.Pid)
+	if slices.Contains(full(t, p), c) {
+		t.Errorf("worker %d has a job and waits too", c.PID())
 	}
 }
 
 func TestPoolLeavesOutTheDead(t *testing.T) {
 	p := newPool(t)
-	waiting := full(t, p)
-	p.mu.Lock()
-	for _, c := range p.waiting {
-		c.cmd.Process.Kill()
-		defer func() { <-c.ended }()
+	first := full(t, p)[0]
+	if err := first.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
 	}
-	first := p.waiting[0]
-	p.mu.Unlock()
 	<-first.ended
 	c, err := p.Get(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if c.cmd.Process.Pid == waiting[0] {
+	if c == first {
 		t.Error("it gave a dead one")
 	}
 }
@@ -88,9 +79,7 @@ func TestPoolLeavesOutTheDead(t *testing.T) {
 // TestWaitingWorkerIsRefused: what asks before it has a job has no broker.
 func TestWaitingWorkerIsRefused(t *testing.T) {
 	p := newPool(t)
-	full(t, p)
-	c := p.take()
-	defer c.Close()
+	c := full(t, p)[0]
 	if _, err := c.handle(t.Context(), "broker.dial", []byte(`{}`), nil); err == nil {
 		t.Error("a worker without a job was answered")
 	}
@@ -98,18 +87,11 @@ func TestWaitingWorkerIsRefused(t *testing.T) {
 
 func TestClosedPoolIsEmpty(t *testing.T) {
 	p := newPool(t)
-	full(t, p)
-	p.mu.Lock()
-	all := p.waiting
-	p.mu.Unlock()
+	all := full(t, p)
 	p.Close()
 	for _, c := range all {
 		if !c.gone() {
-			t.Errorf("worker %d lives", c.cmd.Process.Pid)
+			t.Errorf("worker %d lives", c.PID())
 		}
-	}
-	p.refill()
-	if p.filling || len(p.waiting) > 0 {
-		t.Error("it filled itself after its end")
 	}
 }

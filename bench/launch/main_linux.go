@@ -1,19 +1,16 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
-	"sync/atomic"
+	"strconv"
 	"time"
-
-	"github.com/consentry/consentry/linuxhost"
-	"github.com/consentry/consentry/sandbox"
 )
 
 // contender starts true in a sandbox and waits for its end.
@@ -28,17 +25,29 @@ func main() {
 	ballast := flag.Int("heap", 0, "MiB of heap in the starting process, to show that it does not matter")
 	launcher := flag.String("launcher", "bin/consentry-launch", "program that launches ours")
 	whole := flag.String("whole", "bin/consentry-agent", "the same, with everything in it; \"\" leaves it out")
+	callRounds := flag.Int("calls", 0, "compare the cost of system calls instead, in so many rounds")
+	if len(os.Args) == 3 && os.Args[1] == callsName {
+		exitWith(callsMain(os.Args[2]))
+	}
 	flag.Parse()
+	if *callRounds > 0 {
+		exitWith(compareCalls(*callRounds, *launcher))
+	}
 	held := make([]byte, *ballast<<20)
 	for i := 0; i < len(held); i += 4096 {
 		held[i] = 1
 	}
 	err := compare(*rounds, *launcher, *whole)
-	held = held[:0] // it was there all the time
-	if err != nil || len(held) > 0 {
+	runtime.KeepAlive(held)
+	exitWith(err)
+}
+
+func exitWith(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "launch:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
 func compare(rounds int, launcher, whole string) (err error) {
@@ -55,10 +64,10 @@ func compare(rounds int, launcher, whole string) (err error) {
 		return err
 	}
 	list, done, err := contenders(dir, root, launcher, whole)
+	defer done()
 	if err != nil {
 		return err
 	}
-	defer done()
 	took := map[string][]float64{}
 	for round := range rounds + 1 {
 		for _, c := range list {
@@ -130,107 +139,37 @@ func rootFS(dir string) (string, error) {
 	return root, os.WriteFile(filepath.Join(root, "bin/true"), text, 0o755)
 }
 
-func contenders(dir, root, launcher, whole string) ([]contender, func(), error) {
-	ready, readyDone, err := host("ours, ready", filepath.Join(dir, "ready"), root, launcher, true)
-	if err != nil {
-		return nil, nil, err
-	}
-	anew, anewDone, err := host("ours, anew", filepath.Join(dir, "anew"), root, launcher, false)
-	if err != nil {
-		return nil, nil, err
-	}
-	list := []contender{ready, anew}
-	ends := []func(){readyDone, anewDone}
-	if whole != "" {
-		one, oneDone, err := host("ours, one program", filepath.Join(dir, "one"), root, whole, false)
-		if err != nil {
-			return nil, nil, err
-		}
-		list, ends = append(list, one), append(ends, oneDone)
-	}
-	thread, err := newPeerThread()
-	if err != nil {
-		return nil, nil, err
-	}
-	done := func() {
-		for _, end := range append(ends, thread.end) {
+func contenders(dir, root, launcher, whole string) (list []contender, done func(), err error) {
+	var ends []func()
+	done = func() {
+		for _, end := range ends {
 			end()
 		}
 	}
+	add := func(name, path string, ready, settle bool) {
+		if err != nil {
+			return
+		}
+		var o *ours
+		if o, err = newOurs(filepath.Join(dir, strconv.Itoa(len(list))), root, path, ready); err == nil {
+			ends = append(ends, o.end)
+			list = append(list, contender{name: name, wait: o.wait, run: func(int) error { return o.run(settle) }})
+		}
+	}
+	add("ours, ready", launcher, true, false)
+	add("… nothing left", launcher, true, true)
+	add("ours, anew", launcher, false, false)
+	if whole != "" {
+		add("ours, one program", whole, false, false)
+	}
+	if err != nil {
+		return nil, done, err
+	}
+	thread, err := newPeerThread()
+	if err != nil {
+		return nil, done, err
+	}
+	ends = append(ends, thread.end)
 	peers, err := peersOf(dir, root, thread)
 	return append(list, peers...), done, err
-}
-
-const firstIDs = 0x20000000
-
-// counter lends every block of ids once.
-type counter struct{ next atomic.Uint32 }
-
-func (c *counter) Lend() (uint32, error) { return firstIDs + c.next.Add(1)<<16, nil }
-
-func (*counter) Return(uint32) {}
-
-// host is ours, started by the program at path: from a sandbox that waits, as
-// the second start of an agent is, or anew, as its first.
-func host(name, state, root, path string, ready bool) (contender, func(), error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return contender{}, nil, err
-	}
-	h := linuxhost.New(linuxhost.Config{Self: path, StateDir: state})
-	if err := h.Check(context.Background()); err != nil {
-		return contender{}, nil, err
-	}
-	done := func() {
-		if err := h.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, "launch:", err)
-		}
-	}
-	c := contender{name: name}
-	if ready {
-		h.KeepReady(&counter{})
-		c.wait = func() error { return awaitReady(h) }
-		if err := runTrue(h, "first", root, firstIDs); err != nil {
-			return contender{}, done, err
-		}
-	}
-	runs := 0
-	c.run = func(int) error {
-		runs++
-		base := uint32(firstIDs)
-		if waiting := h.Ready(); len(waiting) > 0 {
-			base = waiting[0]
-		}
-		return runTrue(h, fmt.Sprintf("bench%d", runs), root, base)
-	}
-	return c, done, nil
-}
-
-const readyTime = 10 * time.Second
-
-func awaitReady(h *linuxhost.Host) error {
-	for began := time.Now(); len(h.Ready()) < 2; time.Sleep(time.Millisecond) {
-		if time.Since(began) > readyTime {
-			return errors.New("no sandbox is made ready")
-		}
-	}
-	return nil
-}
-
-func runTrue(h *linuxhost.Host, id, root string, base uint32) error {
-	ctx := context.Background()
-	app, err := h.Start(ctx, sandbox.Spec{
-		ID: id, Name: "true", Hostname: "bench",
-		Process: sandbox.Process{Args: []string{"/bin/true"}, Env: []string{"PATH=/bin"}},
-		Image:   &sandbox.Image{Lower: []string{root}, IDBase: base},
-		Waived:  []string{sandbox.WaiveLSM},
-	}, nil)
-	if err != nil {
-		return err
-	}
-	exit, err := app.Wait(ctx)
-	if err == nil && exit.Code != 0 {
-		err = fmt.Errorf("exit %+v", exit)
-	}
-	return err
 }

@@ -25,7 +25,7 @@ import (
 // Bounds of one message.
 const (
 	MaxMessage = 4 << 20 // bytes of JSON
-	MaxFiles   = 8
+	MaxFiles   = 64
 )
 
 const headerLen = 4
