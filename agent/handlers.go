@@ -219,7 +219,7 @@ func (a *Agent) getDoctor(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *Agent) getProfile(w http.ResponseWriter, _ *http.Request) error {
-	return ok(w, a.data.Profile())
+	return ok(w, a.data.Profile.Values())
 }
 
 func (a *Agent) setProfile(w http.ResponseWriter, r *http.Request) error {
@@ -227,10 +227,11 @@ func (a *Agent) setProfile(w http.ResponseWriter, r *http.Request) error {
 	if err := readBody(r, &change); err != nil {
 		return err
 	}
-	if err := a.data.SetProfile(change); err != nil {
+	if err := a.data.Profile.Set(change); err != nil {
 		return err
 	}
-	return ok(w, a.data.Profile())
+	a.dataChanged()
+	return ok(w, a.data.Profile.Values())
 }
 
 // find resolves the id of a run, a unique prefix of it, or its name.
