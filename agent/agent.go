@@ -38,6 +38,8 @@ type Config struct {
 	// Keychain of the system for the consent store's key; nil: files.
 	Keychain SystemKeychain
 
+	Desktop userdata.Desktop // where actions of apps are done; nil: that of this session
+
 	Image  sandbox.Host // runs OCI images
 	Module sandbox.Host // runs wasm modules
 	// Cleanup removes what an agent that was killed has left; may be nil.
@@ -118,7 +120,7 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	if a.volumes, err = volume.Open(filepath.Join(cfg.Data, volumesDir), cfg.Now); err != nil {
 		return nil, err
 	}
-	if a.data, err = userdata.Open(userdata.Config{Dir: cfg.Data, Log: cfg.Log}); err != nil {
+	if a.data, err = userdata.Open(userdata.Config{Dir: cfg.Data, Log: cfg.Log, Vault: a.keys, Desktop: cfg.Desktop}); err != nil {
 		return nil, err
 	}
 	if a.reviews, err = openReviews(filepath.Join(cfg.Data, "reviews")); err != nil {

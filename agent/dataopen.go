@@ -130,7 +130,7 @@ func givenFields(req sandbox.DataRequest, reply sandbox.DataReply) []string {
 
 // do acts for the app.
 func (b *broker) do(ctx context.Context, req sandbox.DataRequest, yes grantedTarget) (sandbox.DataReply, error) {
-	reply, err := b.data.Do(ctx, b.app, req)
+	reply, err := b.data.Do(ctx, consent.CleanName(b.app.Name), cleanAction(req))
 	if err != nil {
 		return sandbox.DataReply{}, err
 	}
@@ -144,6 +144,20 @@ func (b *broker) do(ctx context.Context, req sandbox.DataRequest, yes grantedTar
 	}
 	b.tally.add(yes.use(0, int64(len(req.Title)+len(req.Body)+len(req.URL))))
 	return reply, nil
+}
+
+// cleanAction has what an app wants shown fit to be shown, and an address in
+// the form that the user was asked about.
+func cleanAction(req sandbox.DataRequest) sandbox.DataRequest {
+	req.Title, req.Body = consent.CleanText(req.Title), consent.CleanText(req.Body)
+	if req.Kind == data.OpenURL {
+		address, err := consent.Canonical(consent.URLOpen, req.URL)
+		if err != nil {
+			address = "" // refused before
+		}
+		req.URL = address
+	}
+	return req
 }
 
 // Ended, Reused, Given and GiveBack are of sandbox.Leaser and sandbox.Giver.

@@ -40,6 +40,7 @@ type Choice struct {
 	Target   string        // "": the request's own
 	// Everything: the answer is about all that no rule allows, see Engine.StopAsking.
 	Everything bool
+	Shape      string // data: what is made of a yes; the engine itself offers none
 }
 
 // describe fills in what is shown, from a request that is already clean.

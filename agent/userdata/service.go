@@ -33,16 +33,21 @@ const readTime = 20 * time.Second
 
 // Config of a Service.
 type Config struct {
-	Dir string       // of the settings; exists
-	Log *slog.Logger // nil: none
+	Dir     string       // of the settings; exists
+	Log     *slog.Logger // nil: none
+	Vault   Vault        // for passwords and secrets
+	Desktop Desktop      // nil: that of this session
 }
 
 // Service answers for the user.
 type Service struct {
-	Profile *Profile
-	log     *slog.Logger
-	key     []byte // of made-up values
-	sources map[string]Source
+	Profile  *Profile
+	Accounts *Accounts
+	Secrets  *Secrets
+	desktop  Desktop
+	log      *slog.Logger
+	key      []byte // of made-up values
+	sources  map[string]Source
 }
 
 // Open reads the settings in cfg.Dir; missing ones are empty.
@@ -58,7 +63,24 @@ func Open(cfg Config) (*Service, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{Profile: profile, log: cfg.Log, key: key, sources: map[string]Source{data.Identity: profile}}, nil
+	if cfg.Desktop == nil {
+		cfg.Desktop = system{}
+	}
+	accounts, err := openAccounts(cfg.Dir, cfg.Vault, cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := openSecrets(cfg.Dir, cfg.Vault)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{
+		Profile: profile, Accounts: accounts, Secrets: secrets, desktop: cfg.Desktop, log: cfg.Log, key: key,
+		sources: map[string]Source{
+			data.Identity: profile, data.Contacts: accounts.of(data.Contacts), data.Calendar: accounts.of(data.Calendar),
+			data.Files: picked{}, data.Clipboard: clipboard{clipboardCommands()},
+		},
+	}, nil
 }
 
 const keyBytes = 32
