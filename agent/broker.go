@@ -25,6 +25,7 @@ type broker struct {
 	engine  *consent.Engine
 	data    *userdata.Service
 	leases  *leases
+	handles *handles
 	tally   *tally
 	dialler *dial.Dialler
 	app     app.App

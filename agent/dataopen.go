@@ -61,12 +61,8 @@ func (b *broker) give(ctx context.Context, req sandbox.DataRequest, yes grantedT
 		return sandbox.DataReply{}, fmt.Errorf("%w: %w", sandbox.ErrUnavailable, err)
 	}
 	given := givenFields(req, reply)
-	reply.Grant = yes.decision.Rule
-	if reply.Lease = b.leases.add(req, given, covers, yes); reply.Lease == 0 {
-		return sandbox.DataReply{}, sandbox.ErrDenied // taken back while it was read
-	}
-	if !req.Retain {
-		reply.Lease = 0
+	if err := b.lend(req, &reply, &dataLease{yes: yes, fields: given, covers: covers}); err != nil {
+		return sandbox.DataReply{}, err
 	}
 	use := yes.use(int64(len(text)), 0)
 	use.Target = strings.Join(given, ",")
@@ -134,16 +130,25 @@ func (b *broker) do(ctx context.Context, req sandbox.DataRequest, yes grantedTar
 	if err != nil {
 		return sandbox.DataReply{}, err
 	}
-	reply.Grant = yes.decision.Rule
-	lease := b.leases.add(req, nil, map[string]cover{yes.request.Target: {byRule: yes.decision.Rule != ""}}, yes)
-	if lease == 0 {
-		return sandbox.DataReply{}, sandbox.ErrDenied
-	}
-	if req.Retain && len(reply.Values) > 0 {
-		reply.Lease = lease
+	covers := map[string]cover{yes.request.Target: {byRule: yes.decision.Rule != ""}}
+	if err := b.lend(req, &reply, &dataLease{yes: yes, covers: covers}); err != nil {
+		return sandbox.DataReply{}, err
 	}
 	b.tally.add(yes.use(0, int64(len(req.Title)+len(req.Body)+len(req.URL))))
 	return reply, nil
+}
+
+// lend makes a reply fit to leave: under its grant, with a lease if it is to be
+// kept, and with handles in the place of what stays here.
+func (b *broker) lend(req sandbox.DataRequest, reply *sandbox.DataReply, l *dataLease) error {
+	reply.Grant = l.yes.decision.Rule
+	lease, stands := b.leases.add(req, l)
+	if !stands {
+		return sandbox.ErrDenied // taken back while it was read
+	}
+	reply.Lease = lease
+	b.hide(req, *reply, l)
+	return nil
 }
 
 // cleanAction has what an app wants shown fit to be shown, and an address in

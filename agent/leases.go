@@ -41,28 +41,27 @@ func newLeases(engine *consent.Engine) *leases {
 	return &leases{engine: engine, live: map[uint64]*dataLease{}, told: make(chan struct{}, 1), answers: map[string]*sandbox.GivenData{}}
 }
 
-// add returns 0 when the yes is gone already. An answer that is not retained
-// has no lease that lasts.
-func (s *leases) add(req sandbox.DataRequest, fields []string, covers map[string]cover, yes grantedTarget) uint64 {
-	l := &dataLease{yes: yes, fields: fields, covers: covers}
+// add notes what was given, and makes a lease for what is to be kept; it is 0 for
+// anything else. stands is false when the yes is gone already.
+func (s *leases) add(req sandbox.DataRequest, l *dataLease) (id uint64, stands bool) {
 	if !l.stands(s.engine) {
-		return 0
+		return 0, false
 	}
 	s.mu.Lock()
 	s.note(req, l)
-	s.last++
-	id := s.last
-	if req.Retain {
-		s.live[id] = l
+	if !req.Retain {
+		s.mu.Unlock()
+		return 0, true
 	}
+	s.last++
+	id = s.last
+	s.live[id] = l
 	if len(s.live) > maxLeases {
 		s.end(slices.Min(slices.Collect(maps.Keys(s.live))))
 	}
 	s.mu.Unlock()
-	if req.Retain {
-		s.recheckOne(id, l) // taken back between the look and the list
-	}
-	return id
+	s.recheckOne(id, l) // taken back between the look and the list
+	return id, true
 }
 
 // note adds to what the app may know that it has. mu is held.
@@ -224,14 +223,4 @@ func giveBackError(err error) error {
 		return fmt.Errorf("%w: only the user can end this grant", sandbox.ErrInvalid)
 	}
 	return err
-}
-
-// dataChanged ends every answer that is kept: what the user changed counts from
-// the next question.
-func (a *Agent) dataChanged() {
-	for _, r := range a.list() {
-		if _, l := r.snapshot(); l != nil {
-			l.leases.endAll()
-		}
-	}
 }

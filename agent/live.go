@@ -83,7 +83,7 @@ func (l *live) openFiles(dir string, to sink) (err error) {
 
 func (l *live) startSandbox(ctx context.Context) (err error) {
 	b := &broker{
-		engine: l.agent.engine, data: l.agent.data, dialler: l.agent.dialler, app: l.rec.App, run: l.rec.ID, flows: l.flows, leases: l.leases, tally: l.tally, now: l.agent.cfg.Now,
+		engine: l.agent.engine, data: l.agent.data, dialler: l.agent.dialler, app: l.rec.App, run: l.rec.ID, flows: l.flows, leases: l.leases, handles: newHandles(), tally: l.tally, now: l.agent.cfg.Now,
 		ask: consent.Ask{Hold: l.rec.Request.Hold, NoInput: l.rec.Request.NoInput, Learn: l.rec.Request.Learn},
 	}
 	l.folders = l.newFolders(b)

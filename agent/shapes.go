@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/agent/userdata"
 	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/data"
 )
@@ -20,6 +21,13 @@ func shapeOf(kind consent.Kind, verdict consent.Verdict, text string) (string, e
 	shape, err := data.ParseShape(strings.TrimPrefix(string(kind), consent.DataPrefix), text)
 	if err != nil {
 		return "", invalid("%v", err)
+	}
+	if string(kind) == consent.DataPrefix+data.Files {
+		for i, path := range shape.Only {
+			if shape.Only[i], err = userdata.Pick(path); err != nil {
+				return "", invalid("%v", err)
+			}
+		}
 	}
 	return shape.Text(), nil
 }

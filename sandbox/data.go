@@ -62,6 +62,22 @@ type PieceReader interface {
 	Piece(context.Context, FilePiece) (FileData, error)
 }
 
+// Revealer is a Broker that has secrets which an app uses without seeing them.
+type Revealer interface {
+	// Reveal gives the value for one place only; ErrDenied for any other.
+	Reveal(context.Context, SecretFor) (string, error)
+}
+
+// SecretFor is a secret behind a handle and the origin ("https://host") of the
+// request that it is put into.
+type SecretFor struct {
+	Handle string `json:"handle"`
+	Origin string `json:"origin"`
+}
+
+// HandlePrefix is how every handle of a file or a secret begins.
+const HandlePrefix = "consentry-"
+
 // GivenData is one grant and what came of it: never more than the app has seen.
 type GivenData struct {
 	Grant   string    `json:"grant"`

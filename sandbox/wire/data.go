@@ -15,12 +15,14 @@ const (
 	verbGiven    = "broker.given"
 	verbGiveBack = "broker.giveback"
 	verbPiece    = "broker.piece"
+	verbReveal   = "broker.reveal"
 )
 
 var (
 	_ sandbox.Leaser      = remoteBroker{}
 	_ sandbox.Giver       = remoteBroker{}
 	_ sandbox.PieceReader = remoteBroker{}
+	_ sandbox.Revealer    = remoteBroker{}
 )
 
 func (b remoteBroker) Open(ctx context.Context, req sandbox.DataRequest) (sandbox.DataReply, error) {
@@ -47,6 +49,10 @@ func (b remoteBroker) GiveBack(ctx context.Context, grant string) error {
 
 func (b remoteBroker) Piece(ctx context.Context, p sandbox.FilePiece) (sandbox.FileData, error) {
 	return called[sandbox.FileData](ctx, b.peer, verbPiece, p)
+}
+
+func (b remoteBroker) Reveal(ctx context.Context, s sandbox.SecretFor) (string, error) {
+	return called[string](ctx, b.peer, verbReveal, s)
 }
 
 func called[T any](ctx context.Context, p *Peer, verb string, body any) (T, error) {
@@ -77,6 +83,11 @@ func (s *BrokerServer) data(ctx context.Context, verb string, body json.RawMessa
 	case verbPiece:
 		reply, err = answered(body, func(piece sandbox.FilePiece) (any, error) {
 			reply, err := having(s, func(r sandbox.PieceReader) (any, error) { return r.Piece(ctx, piece) })
+			return reply.Body, err
+		})
+	case verbReveal:
+		reply, err = answered(body, func(secret sandbox.SecretFor) (any, error) {
+			reply, err := having(s, func(r sandbox.Revealer) (any, error) { return r.Reveal(ctx, secret) })
 			return reply.Body, err
 		})
 	default:

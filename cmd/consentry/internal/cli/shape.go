@@ -106,4 +106,3 @@ func shapeWords(text string) string {
 	}
 	return " (" + strings.Join(words, "; ") + ")"
 }
-
