@@ -12,7 +12,7 @@ CROSS   := windows/amd64 windows/arm64 darwin/amd64 darwin/arm64
 PARALLEL ?= 2
 ANSWER   ?=
 
-.PHONY: help deps deps-demo build run test check check-cross check-darwin unit test-long test-lsm bench-launch bench-net bench-oci bench-wasm kernels clean
+.PHONY: help deps deps-demo build run test check check-cross check-darwin unit test-long test-lsm bench-data bench-launch bench-net bench-oci bench-wasm kernels clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,10 @@ test-long: deps build kernels ## the long variants of tests as well (an hour or 
 
 bench-wasm: ## compare running WebAssembly with wazero, Node and wasmtime (two minutes)
 	@scripts/bench-wasm.sh
+
+bench-data: ## measure what an app waits for data that were granted (root)
+	@scripts/deps.sh bench
+	@go run ./bench/data
 
 bench-net: ## compare the router with other user-mode networks (root; minutes)
 	@scripts/bench-net.sh

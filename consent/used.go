@@ -48,8 +48,8 @@ func (e *Engine) Used(u Use) {
 // timesForm is the reason of a line about several uses.
 const timesForm = "%d times"
 
-// times says how many uses a line is about.
-func (l *Line) times() int64 {
+// timesOf says how many uses a line is about.
+func timesOf(l Line) int64 {
 	var n int64
 	if _, err := fmt.Sscanf(l.Reason, timesForm, &n); err != nil || n < 1 {
 		return 1
