@@ -285,3 +285,49 @@ func TestAnswersToQuestionsAboutData(t *testing.T) {
 		}
 	}
 }
+
+// Slow requests, and as many as an app can open, are in nobody's way but its own.
+func TestAFloodOfTheDataAPIHarmsItsAppOnly(t *testing.T) {
+	w := newWorld(t)
+	w.want("profile", "set", "email=ada@example.org")
+	for _, app := range []string{"flood", "other"} {
+		w.want("run", "-d", "--quiet", "--hold", "5m", "--name", app, built.image, "sleep", "1000")
+	}
+	w.want("allow", "other", "data.identity", "email")
+	flood := w.start("exec", "flood", "python3", "-c", `import resource, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+slow = b"POST /v1/requests HTTP/1.1\r\nHost: 10.0.2.2:9999\r\n"
+body = b'{"items":[{"type":"clipboard","fields":["text"]}],"purpose":"x"}'
+asks = slow + b"Consentry-Request: 1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+held = []
+for n in range(10000):
+    s = socket.socket(); s.settimeout(2)
+    try: s.connect(("10.0.2.2", 9999)); s.send((slow, asks + body[:9], asks + body)[n % 3])
+    except OSError: continue
+    held.append(s)
+print("open", len(held), flush=True)
+sys.stdin.read()`)
+	answered := 0
+	ask := func() {
+		began := time.Now()
+		got := w.ask("other", "-m", "20", dataAPI+"/v1/user/email?purpose=x")
+		if !strings.Contains(got, "ada@example.org") {
+			t.Errorf("the other app: %s", got)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("the other app waited %s", took)
+		}
+		answered++
+	}
+	w.untilWithin(6, "the flood is open", func() bool {
+		ask()
+		return strings.Contains(flood.out.String(), "open ")
+	})
+	ask()
+	if r := w.result("requests", "--json"); r.code != 0 || r.took > 10*time.Second {
+		t.Errorf("the user cannot see what waits: %d after %s", r.code, r.took)
+	}
+	t.Logf("%s; the other app was answered %d times meanwhile", strings.TrimSpace(flood.out.String()), answered)
+	flood.cmd.Process.Kill()
+	flood.wait()
+}
