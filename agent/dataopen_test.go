@@ -136,7 +136,9 @@ func TestALeaseEndsWithItsYes(t *testing.T) {
 				h.t.Fatal(err)
 			}
 		},
-		"shaped anew": func(h *house, b *broker, _ consent.Rule) { h.allow(b, "data.identity", "email", `{"madeUp":["email"]}`) },
+		"shaped anew": func(h *house, b *broker, _ consent.Rule) {
+			h.allow(b, "data.identity", "email", `{"madeUp":["email"]}`)
+		},
 		"given back": func(h *house, b *broker, r consent.Rule) {
 			if err := b.GiveBack(h.t.Context(), r.ID); err != nil {
 				h.t.Fatal(err)
