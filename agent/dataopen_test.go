@@ -80,7 +80,7 @@ func TestEachFieldHasTheShapeOfItsRule(t *testing.T) {
 	b := h.run("a")
 	h.allow(b, "data.identity", "email", `{"say":{"email":"other@example.org"}}`)
 	h.allow(b, "data.identity", "name", "")
-	if got := said(b.Open(t.Context(), identity("email", "name"))); got != `{"v":{"email":"other@example.org","name":"Ada"},"w":null} <nil>` {
+	if got := said(b.Open(t.Context(), identity("email", "name"))); got != `{"v":{"email":"other@example.org","name":"Ada"},"w":[]} <nil>` {
 		t.Error(got)
 	}
 	// What cannot be read is not granted.
@@ -117,8 +117,8 @@ func TestWhyNobodyIsAsked(t *testing.T) {
 	}
 }
 
-// ended waits for leases that end.
-func ended(t *testing.T, b *broker) []uint64 {
+// endedLeases waits for leases that end.
+func endedLeases(t *testing.T, b *broker) []uint64 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -159,7 +159,7 @@ func TestALeaseEndsWithItsYes(t *testing.T) {
 			}
 			change(h, b, rule)
 			b.leases.recheck()
-			if ids := ended(t, b); len(ids) != 1 || ids[0] != reply.Lease {
+			if ids := endedLeases(t, b); len(ids) != 1 || ids[0] != reply.Lease {
 				t.Errorf("ended: %v", ids)
 			}
 			if given, err := b.Given(t.Context()); err != nil || len(given) != 0 {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/consentry/consentry/app"
@@ -127,5 +128,7 @@ func query(req sandbox.DataRequest, granted data.Granted) Query {
 	for _, shape := range granted {
 		q.Only = append(q.Only, shape.Only...)
 	}
+	slices.Sort(q.Only)
+	q.Only = slices.Compact(q.Only)
 	return q
 }

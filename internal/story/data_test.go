@@ -108,7 +108,7 @@ func TestEveryKindOfDataForAnImage(t *testing.T) {
 			readPicked(w, out)
 		}
 	}
-	lines := w.want("log", "--json", "--app", "app")
+	lines := w.want("log", "--json")
 	for _, value := range []string{"ada@", "grace@", "Doctor", "dear reader", "copied words", "s3cr3t"} {
 		if strings.Contains(lines, value) {
 			t.Errorf("%q is in the ledger", value)
@@ -238,7 +238,7 @@ func TestAnswersToQuestionsAboutData(t *testing.T) {
 	file := person(w)
 	w.want("run", "-d", "--quiet", "--hold", "1s", "--name", "app", built.image, "sleep", "1000")
 	body := func(item string) []string {
-		return []string{"exec", "app", "curl", "-sS", "-m", "60", "-H", "Consentry-Request: 1", "-w", "\n%{http_code}", "-d", `{"items":[{` + item + `}],"purpose":"to test"}`, api + "/v1/requests"}
+		return []string{"exec", "app", "curl", "-sS", "-m", "60", "-H", "Consentry-Request: 1", "-w", "\n%{http_code}", "-d", `{"items":[{` + item + `}],"purpose":"to test"}`, dataAPI + "/v1/requests"}
 	}
 	identity := body(`"type":"identity","fields":["email","name"]`)
 	if got := w.want(identity...); !strings.HasSuffix(strings.TrimSpace(got), "503") || !strings.Contains(got, "problems/timeout") {
