@@ -14,7 +14,7 @@ ANSWER   ?=
 
 .PHONY: help run build clean
 .PHONY: check check-cross check-darwin test test-long test-lsm unit
-.PHONY: bench-launch bench-net bench-oci bench-openclaw bench-wasm
+.PHONY: bench-data bench-launch bench-net bench-oci bench-openclaw bench-wasm
 .PHONY: deps deps-demo kernel kernels
 
 help: ## show this list
@@ -54,6 +54,10 @@ test-long: deps build kernels ## the long variants of tests as well (an hour or 
 
 bench-wasm: ## compare running WebAssembly with wazero, Node and wasmtime (two minutes)
 	@scripts/bench-wasm.sh
+
+bench-data: ## measure what an app waits for data that were granted (root)
+	@scripts/deps.sh bench
+	@go run ./bench/data
 
 bench-net: ## compare the router with other user-mode networks (root; minutes)
 	@scripts/bench-net.sh

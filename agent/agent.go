@@ -16,10 +16,10 @@ import (
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/agent/dial"
 	"github.com/consentry/consentry/agent/snapshot"
+	"github.com/consentry/consentry/agent/userdata"
 	"github.com/consentry/consentry/agent/volume"
 	"github.com/consentry/consentry/agent/worker"
 	"github.com/consentry/consentry/consent"
-	"github.com/consentry/consentry/data"
 	"github.com/consentry/consentry/oci"
 	"github.com/consentry/consentry/sandbox"
 )
@@ -37,6 +37,8 @@ type Config struct {
 
 	// Keychain of the system for the consent store's key; nil: files.
 	Keychain SystemKeychain
+
+	Desktop userdata.Desktop // where actions of apps are done; nil: that of this session
 
 	Image  sandbox.Host // runs OCI images
 	Module sandbox.Host // runs wasm modules
@@ -58,7 +60,7 @@ type Agent struct {
 	modules *moduleStore
 	volumes *volume.Store
 	signers *signers
-	data    *data.Service
+	data    *userdata.Service
 	dialler *dial.Dialler
 	reviews *reviews
 
@@ -118,7 +120,7 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	if a.volumes, err = volume.Open(filepath.Join(cfg.Data, volumesDir), cfg.Now); err != nil {
 		return nil, err
 	}
-	if a.data, err = data.OpenService(cfg.Data); err != nil {
+	if a.data, err = userdata.Open(userdata.Config{Dir: cfg.Data, Log: cfg.Log, Vault: a.keys, Desktop: cfg.Desktop}); err != nil {
 		return nil, err
 	}
 	if a.reviews, err = openReviews(filepath.Join(cfg.Data, "reviews")); err != nil {

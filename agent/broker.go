@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"github.com/consentry/consentry/agent/dial"
+	"github.com/consentry/consentry/agent/userdata"
 	"github.com/consentry/consentry/app"
 	"github.com/consentry/consentry/consent"
-	"github.com/consentry/consentry/data"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -23,7 +23,10 @@ import (
 // worker, which may be compromised: everything is checked again here.
 type broker struct {
 	engine  *consent.Engine
-	data    *data.Service
+	data    *userdata.Service
+	leases  *leases
+	handles *handles
+	tally   *tally
 	dialler *dial.Dialler
 	app     app.App
 	run     string
@@ -119,8 +122,11 @@ func (b *broker) decide(ctx context.Context, kind consent.Kind, target, reason s
 		req.Reason, req.FromManifest = right.Reason, true
 	}
 	d := b.engine.Decide(ctx, req, b.ask)
-	if d.Verdict == consent.Allow {
+	if d.Verdict == consent.Allow || d.Given != "" && kind.IsData() {
 		return grantedTarget{request: req, decision: d}, nil
+	}
+	if kind.ByDataAPI() && (d.Source == consent.FromNoInput || d.Source == consent.FromLearn) {
+		return grantedTarget{}, b.unasked(kind, target)
 	}
 	switch d.Source {
 	case consent.FromHold:
@@ -130,6 +136,15 @@ func (b *broker) decide(ctx context.Context, kind consent.Kind, target, reason s
 	default:
 		return grantedTarget{}, fmt.Errorf("%s %s: %w", kind, target, sandbox.ErrDenied)
 	}
+}
+
+// unasked is the no of which only the author of the app, or whoever has started
+// it, can make a question.
+func (b *broker) unasked(kind consent.Kind, target string) error {
+	if b.app.Manifest != nil && b.wish(kind, target) == nil {
+		return fmt.Errorf("%s: %w", kind, sandbox.ErrUndeclared)
+	}
+	return fmt.Errorf("%s: %w", kind, sandbox.ErrBlocked)
 }
 
 // wish finds the manifest's line that covers a target, for its reason.
@@ -158,26 +173,6 @@ func (b *broker) connect(ctx context.Context, route dial.Route, to netTarget, ad
 		return nil, fmt.Errorf("%s: %w: %w", to, farEnd(err), err)
 	}
 	return b.flows.add(conn, flowAbout{target: to, via: route.Via(), began: b.now()}, granted)
-}
-
-// Open gives data of the user after a yes.
-func (b *broker) Open(ctx context.Context, req sandbox.DataRequest) (sandbox.DataReply, error) {
-	if err := data.Check(req); err != nil {
-		return sandbox.DataReply{}, err
-	}
-	kind := consent.Kind(consent.DataPrefix + req.Kind)
-	target := strings.Join(data.Names(req.Fields), ",")
-	granted, err := b.decide(ctx, kind, target, req.Purpose)
-	if err != nil {
-		return sandbox.DataReply{}, err
-	}
-	reply, err := b.data.Read(req)
-	if err != nil {
-		return sandbox.DataReply{}, err
-	}
-	reply.Grant = granted.decision.Rule
-	b.engine.Used(granted.use(0, 0))
-	return reply, nil
 }
 
 // File gives a folder that the app wants to look into, after a yes.

@@ -14,7 +14,7 @@ import (
 func (a *Agent) listRequests(w http.ResponseWriter, _ *http.Request) error {
 	list := []api.Prompt{}
 	for _, p := range a.engine.Pending() {
-		prompt := promptToAPI(p)
+		prompt := a.promptToAPI(p)
 		if r, err := a.find(p.Request.Run); err == nil {
 			prompt.RunName = r.rec.Name
 		}
@@ -32,8 +32,12 @@ func (a *Agent) answerRequest(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	shape, err := a.shapeOfAnswer(r.PathValue("id"), verdict, req.Shape)
+	if err != nil {
+		return err
+	}
 	if err := a.engine.Answer(r.Context(), consent.Answer{
-		Request: r.PathValue("id"), Nonce: req.Nonce, Verdict: verdict, Lifetime: consent.Lifetime(req.Lifetime),
+		Request: r.PathValue("id"), Shape: shape, Nonce: req.Nonce, Verdict: verdict, Lifetime: consent.Lifetime(req.Lifetime),
 		For: req.For, Target: req.Target, Fields: req.Fields, By: req.By, Everything: req.Everything,
 	}); err != nil {
 		return err
@@ -122,8 +126,12 @@ func (a *Agent) addGrant(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	shape, err := shapeOf(consent.Kind(req.Kind), verdict, req.Shape)
+	if err != nil {
+		return err
+	}
 	rule := consent.Rule{
-		App: which.ID(), AppName: which.Name, Kind: consent.Kind(req.Kind), Target: req.Target,
+		Shape: shape, App: which.ID(), AppName: which.Name, Kind: consent.Kind(req.Kind), Target: req.Target,
 		Verdict: verdict, Lifetime: consent.Lifetime(req.Lifetime), Expires: req.Expires, By: req.By,
 	}
 	if rule.Lifetime == consent.Run {

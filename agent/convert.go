@@ -5,7 +5,7 @@ import (
 	"github.com/consentry/consentry/consent"
 )
 
-func promptToAPI(p consent.Prompt) api.Prompt {
+func (a *Agent) promptToAPI(p consent.Prompt) api.Prompt {
 	out := api.Prompt{
 		ID: p.ID, Nonce: p.Nonce, Asked: p.Asked, App: p.AppName, Digest: p.Digest, Run: p.Request.Run,
 		Kind: string(p.Request.Kind), Target: p.Request.Target, Title: p.Title, Reason: p.Reason,
@@ -16,9 +16,10 @@ func promptToAPI(p consent.Prompt) api.Prompt {
 	for _, c := range p.Choices {
 		out.Choices = append(out.Choices, api.Choice{
 			Label: c.Label, Verdict: verdictText(c.Verdict), Lifetime: string(c.Lifetime), For: c.For, Target: c.Target,
-			Everything: c.Everything,
+			Everything: c.Everything, Shape: c.Shape,
 		})
 	}
+	a.offer(&out)
 	return out
 }
 
@@ -26,7 +27,7 @@ func ruleToAPI(r consent.Rule) api.Grant {
 	return api.Grant{
 		ID: r.ID, App: r.AppName, AppID: string(r.App), Run: r.Run, Kind: string(r.Kind), Target: r.Target,
 		Verdict: verdictText(r.Verdict), Lifetime: string(r.Lifetime), Expires: r.Expires,
-		Since: r.Since, Lapses: r.Lapses, Used: r.Used, Uses: r.Uses, By: r.By,
+		Since: r.Since, Lapses: r.Lapses, Used: r.Used, Uses: r.Uses, By: r.By, Shape: r.Shape,
 	}
 }
 

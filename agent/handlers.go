@@ -67,8 +67,6 @@ func (a *Agent) calls() map[string]func(http.ResponseWriter, *http.Request) erro
 		"GET /v1/apps/overview":      a.getOverview,
 		"POST /v1/apps/mute":         a.muteApp,
 		"GET /v1/learned/{run}":      a.getLearned,
-		"GET /v1/profile":            a.getProfile,
-		"PUT /v1/profile":            a.setProfile,
 
 		"POST /v1/runs/{ref}/pause":   a.pauseRun,
 		"POST /v1/runs/{ref}/unpause": a.unpauseRun,
@@ -80,6 +78,7 @@ func (a *Agent) calls() map[string]func(http.ResponseWriter, *http.Request) erro
 	maps.Copy(calls, a.networkCalls())
 	maps.Copy(calls, a.storeCalls())
 	maps.Copy(calls, a.contentCalls())
+	maps.Copy(calls, a.dataCalls())
 	return calls
 }
 
@@ -176,6 +175,7 @@ var errorKinds = []struct {
 	{consent.ErrDamaged, "damaged", http.StatusServiceUnavailable, hintDamaged},
 	{consent.ErrKeychain, "keychain", http.StatusServiceUnavailable, hintKeychain},
 	{sandbox.ErrInvalid, "invalid", statusBadRequest, ""},
+	{sandbox.ErrNothing, "not-found", statusNotFound, ""},
 	{context.Canceled, "canceled", statusConflict, ""},
 }
 
@@ -215,21 +215,6 @@ func (a *Agent) getDoctor(w http.ResponseWriter, r *http.Request) error {
 		d.Hosts = append(d.Hosts, check)
 	}
 	return ok(w, d)
-}
-
-func (a *Agent) getProfile(w http.ResponseWriter, _ *http.Request) error {
-	return ok(w, a.data.Profile())
-}
-
-func (a *Agent) setProfile(w http.ResponseWriter, r *http.Request) error {
-	var change map[string]string
-	if err := readBody(r, &change); err != nil {
-		return err
-	}
-	if err := a.data.SetProfile(change); err != nil {
-		return err
-	}
-	return ok(w, a.data.Profile())
 }
 
 // find resolves the id of a run, a unique prefix of it, or its name.

@@ -23,6 +23,8 @@ type live struct {
 	output   *output
 	files    stdFiles
 	flows    *flows
+	leases   *leases
+	tally    *tally
 	folders  *folders
 	worker   *worker.Client // the router of an image
 	instance sandbox.Instance
@@ -43,7 +45,7 @@ type live struct {
 }
 
 func newLive(a *Agent, rec record) *live {
-	l := &live{agent: a, rec: rec, flows: newFlows(a.engine), done: make(chan struct{})}
+	l := &live{agent: a, rec: rec, flows: newFlows(a.engine), leases: newLeases(a.engine), tally: newTally(a.engine), done: make(chan struct{})}
 	l.ctx, l.cancel = context.WithCancel(a.ctx)
 	return l
 }
@@ -81,7 +83,7 @@ func (l *live) openFiles(dir string, to sink) (err error) {
 
 func (l *live) startSandbox(ctx context.Context) (err error) {
 	b := &broker{
-		engine: l.agent.engine, data: l.agent.data, dialler: l.agent.dialler, app: l.rec.App, run: l.rec.ID, flows: l.flows, now: l.agent.cfg.Now,
+		engine: l.agent.engine, data: l.agent.data, dialler: l.agent.dialler, app: l.rec.App, run: l.rec.ID, flows: l.flows, leases: l.leases, handles: newHandles(), tally: l.tally, now: l.agent.cfg.Now,
 		ask: consent.Ask{Hold: l.rec.Request.Hold, NoInput: l.rec.Request.NoInput, Learn: l.rec.Request.Learn},
 	}
 	l.folders = l.newFolders(b)
@@ -114,6 +116,7 @@ func (l *live) startSandbox(ctx context.Context) (err error) {
 	}
 	// Not with the ports: cutting flows waits for nobody.
 	l.helpers.Go(func() { watchRules(l.ctx, l.agent.engine, l.flows.recheck) })
+	l.helpers.Go(func() { watchRules(l.ctx, l.agent.engine, l.leases.recheck) })
 	if l.folders.giver != nil && len(l.folders.places) > 0 {
 		l.helpers.Go(func() { watchRules(l.ctx, l.agent.engine, l.folders.recheck) })
 	}
@@ -170,11 +173,13 @@ func (l *live) endedBecause() string {
 func (l *live) teardown() {
 	l.cancel()
 	l.flows.close()
+	l.leases.endAll()
 	l.ports.close()
 	if l.worker != nil {
 		l.worker.Close() //nolint:errcheck // it is gone, however it ended
 	}
 	l.helpers.Wait()
+	l.tally.flush()
 	l.ports.wait()
 	l.files.close()
 	if l.output != nil {

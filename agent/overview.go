@@ -30,7 +30,7 @@ func (a *Agent) getOverview(w http.ResponseWriter, r *http.Request) error {
 	}
 	for _, p := range a.engine.Pending() {
 		if p.Request.App.ID() == which.ID() {
-			o.Waiting = append(o.Waiting, promptToAPI(p))
+			o.Waiting = append(o.Waiting, a.promptToAPI(p))
 		}
 	}
 	if rec, known := a.reviews.records.Load(which.ID()); known {

@@ -79,7 +79,12 @@ func (a *Agent) exportGrants(w http.ResponseWriter, r *http.Request) error {
 	return ok(w, api.RuleText{Text: rulefile.Write(entries)})
 }
 
+// entryOf writes a yes that the user shaped as a no: the text has no words for
+// what was chosen, and without it the yes would be to more.
 func entryOf(r consent.Rule) rulefile.Entry {
+	if r.Shape != "" {
+		r.Verdict = consent.Deny
+	}
 	return rulefile.Entry{App: r.App, AppName: r.AppName, Verdict: r.Verdict, Kind: r.Kind, Target: r.Target, Until: r.Expires}
 }
 

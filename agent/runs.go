@@ -186,7 +186,7 @@ func (a *Agent) follow(r *run, l *live, s *stream, attached sink) error {
 		s.serve(ctx, l.target())
 	})
 	if !rec.Request.NoInput {
-		a.work.Go(func() { s.showPrompts(ctx, a.engine, rec.ID) })
+		a.work.Go(func() { s.showPrompts(ctx, a, rec.ID) })
 	}
 	select {
 	case <-l.done:

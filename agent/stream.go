@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/consentry/consentry/agent/api"
-	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -161,12 +160,12 @@ func decodeFrame[T any](payload []byte, then func(T) error) error {
 
 // showPrompts sends the prompts of a run, those that wait already first, until
 // ctx ends.
-func (s *stream) showPrompts(ctx context.Context, engine *consent.Engine, run string) {
-	changes, stop := engine.Watch()
+func (s *stream) showPrompts(ctx context.Context, a *Agent, run string) {
+	changes, stop := a.engine.Watch()
 	defer stop()
-	for _, p := range engine.Pending() {
+	for _, p := range a.engine.Pending() {
 		if p.Request.Run == run && p.Live && !p.Queued {
-			s.json(api.FramePrompt, promptToAPI(p)) //nolint:errcheck // the reader notices
+			s.json(api.FramePrompt, a.promptToAPI(p)) //nolint:errcheck // the reader notices
 		}
 	}
 	for {
@@ -176,10 +175,10 @@ func (s *stream) showPrompts(ctx context.Context, engine *consent.Engine, run st
 				return
 			}
 			if c.Opened != nil && c.Opened.Request.Run == run {
-				s.json(api.FramePrompt, promptToAPI(*c.Opened)) //nolint:errcheck // as above
+				s.json(api.FramePrompt, a.promptToAPI(*c.Opened)) //nolint:errcheck // as above
 			}
 			if c.Settled != nil && c.Settled.Request.Run == run {
-				s.json(api.FrameSettled, promptToAPI(*c.Settled)) //nolint:errcheck // as above
+				s.json(api.FrameSettled, a.promptToAPI(*c.Settled)) //nolint:errcheck // as above
 			}
 		case <-ctx.Done():
 			return

@@ -125,10 +125,13 @@ func (o *outcome) plan(p *pending, now time.Time) error {
 	if o.given != "" {
 		targets = []string{o.given}
 	}
+	if a.Shape != "" && (a.Verdict != Allow || !r.Kind.IsData()) {
+		return fmt.Errorf("what is given can be shaped in a yes about data only")
+	}
 	o.wide = (a.Target != "" || a.Everything) && a.Lifetime != Once
 	base := Rule{
 		App: r.App.ID(), AppName: r.App.Name, Kind: r.Kind,
-		Verdict: a.Verdict, Lifetime: a.Lifetime, Since: now, By: a.By,
+		Verdict: a.Verdict, Lifetime: a.Lifetime, Since: now, By: a.By, Shape: a.Shape,
 	}
 	if a.Everything {
 		base.Kind = AnyKind
@@ -263,7 +266,7 @@ func (o *outcome) withhold(r Request) {
 	given := strings.Split(o.given, ",")
 	rest := slices.DeleteFunc(strings.Split(r.Target, ","), func(f string) bool { return slices.Contains(given, f) })
 	for _, rule := range slices.Clone(o.rules) {
-		rule.Verdict = Deny
+		rule.Verdict, rule.Shape = Deny, ""
 		o.add(rule, []string{strings.Join(rest, ",")})
 	}
 }
@@ -273,7 +276,7 @@ func (e *Engine) settle(p *pending, o outcome) {
 	now := e.clock.time()
 	id := p.prompt.ID
 	p.release(func(w *waiter) Decision {
-		d := Decision{Verdict: o.answer.Verdict, Source: FromAnswer, Request: id, Rule: o.ruleFor(w)}
+		d := Decision{Verdict: o.answer.Verdict, Source: FromAnswer, Request: id, Rule: o.ruleFor(w), Shape: o.answer.Shape}
 		if o.given != "" { // not all that was asked for: no as a whole, see Decision.Given
 			d.Verdict, d.Given = Deny, o.given
 		}

@@ -108,9 +108,9 @@ func (t *transaction) applyRules(ctx context.Context, c *ruleChange) error {
 		}
 	}
 	for _, r := range c.add {
-		_, err := t.tx.ExecContext(ctx, `INSERT INTO rules VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err := t.tx.ExecContext(ctx, `INSERT INTO rules VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			r.ID, string(r.App), r.AppName, r.Run, string(r.Kind), r.Target, r.Verdict.String(), string(r.Lifetime),
-			toNano(r.Expires), toNano(r.Since), r.By)
+			toNano(r.Expires), toNano(r.Since), r.By, r.Shape)
 		if err != nil {
 			return err
 		}

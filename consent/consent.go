@@ -81,6 +81,9 @@ type Decision struct {
 	Rule    string // id of the rule, if one decided
 	Request string // id in the inbox and the ledger
 	Detail  string // for FromFault, FromFlood, FromNoInput and FromLearn: why, what to do
+	// Shape is what the user made of a yes about data; nothing here reads it. Of
+	// a rule it is that of the one that decided, so look fields up one by one.
+	Shape string
 	// Given names the fields that were allowed of a data request which as a
 	// whole was not: the verdict is Deny, so that who does not look here gives
 	// nothing.
@@ -98,6 +101,7 @@ type Answer struct {
 	// is the request's own target.
 	Target string   `json:"target,omitempty"`
 	Fields []string `json:"fields,omitempty"` // data: the fields given
+	Shape  string   `json:"shape,omitempty"`  // data: what the user made of the yes
 	// Everything, with a no that lasts, is about all that no rule allows the app.
 	Everything bool   `json:"everything,omitempty"`
 	By         string `json:"by"` // "terminal", "cli", "api", "notification", "tray"

@@ -175,7 +175,7 @@ func (e *Engine) spend(ctx context.Context, r Request, ask Ask, credit Rule) Dec
 	if err != nil {
 		return e.refuse(r, refusal(err.Error()))
 	}
-	return Decision{Verdict: Allow, Source: FromAnswer, Request: requestOf(credit.ID)}
+	return Decision{Verdict: Allow, Source: FromAnswer, Request: requestOf(credit.ID), Shape: credit.Shape}
 }
 
 // await waits for the end of the request. While an answer is being written the

@@ -28,7 +28,11 @@ type Rule struct {
 	Used     time.Time // last use; zero: never used
 	Uses     int64
 	By       string // who answered: "terminal", "cli", …
+	Shape    string // data: what the user made of the yes; nothing here reads it
 }
+
+// maxShape bounds Rule.Shape, in bytes.
+const maxShape = 8 << 10
 
 // Grants is a set of rules, built once and never changed; it is safe for use
 // by many goroutines.
@@ -93,6 +97,10 @@ func (g *Grants) add(rule *Rule) error {
 		return errors.New("only a rule for a run names one")
 	case (rule.Lifetime == Timed) == rule.Expires.IsZero():
 		return errors.New("only a rule for a time expires")
+	case rule.Shape != "" && (rule.Verdict != Allow || !rule.Kind.IsData()):
+		return errors.New("only a yes about data has a shape")
+	case len(rule.Shape) > maxShape:
+		return fmt.Errorf("a shape of more than %d bytes", maxShape)
 	case rule.Verdict > Allow:
 		return errors.New("verdict is not known")
 	case rule.Kind == AnyKind && rule.Verdict != Deny:
@@ -157,13 +165,14 @@ func longestFirst(bits []int) []int {
 }
 
 // bySpecificity orders rules under the same key; deny (the zero verdict) comes
-// before allow.
+// before allow, and a yes that was shaped before one to everything.
 func bySpecificity(a, b grant) int {
 	return cmp.Or(
 		cmp.Compare(a.fields, b.fields),
 		cmp.Compare(a.hi-a.lo, b.hi-b.lo),
 		cmp.Compare(wide(a.proto), wide(b.proto)),
 		cmp.Compare(a.rule.Verdict, b.rule.Verdict),
+		-cmp.Compare(min(len(a.rule.Shape), 1), min(len(b.rule.Shape), 1)),
 		cmp.Compare(a.rule.ID, b.rule.ID),
 	)
 }
@@ -235,7 +244,7 @@ func appendID(b []byte, a app.App) []byte {
 func refusal(detail string) Decision { return Decision{Source: FromFault, Detail: detail} }
 
 func (g *grant) decision() Decision {
-	return Decision{Verdict: g.rule.Verdict, Source: FromRule, Rule: g.rule.ID}
+	return Decision{Verdict: g.rule.Verdict, Source: FromRule, Rule: g.rule.ID, Shape: g.rule.Shape}
 }
 
 // find tries the keys that may cover w, most specific first.

@@ -88,7 +88,7 @@ func TestProbe57ADamagedStore(t *testing.T) {
 		"lifetime edited":      sql(`UPDATE rules SET expires = expires + 1`),
 		"verdict edited":       sql(`UPDATE rules SET verdict = 'deny'`),
 		"row removed":          sql(`DELETE FROM rules`),
-		"row added":            sql(`INSERT INTO rules SELECT 'x', app, name, run, kind, 'tcp/api.exfiltr.com:443', verdict, lifetime, expires, since, by FROM rules`),
+		"row added":            sql(`INSERT INTO rules SELECT 'x', app, name, run, kind, 'tcp/api.exfiltr.com:443', verdict, lifetime, expires, since, by, shape FROM rules`),
 		"clock edited":         sql(`UPDATE state SET high = high - 1`),
 		"generation edited":    sql(`UPDATE state SET generation = generation + 1`),
 		"key of another store": overwrite(KeyValue, bytes.Repeat([]byte{1}, keySize)),

@@ -40,6 +40,7 @@ type Choice struct {
 	Target   string        // "": the request's own
 	// Everything: the answer is about all that no rule allows, see Engine.StopAsking.
 	Everything bool
+	Shape      string // data: what is made of a yes; the engine itself offers none
 }
 
 // describe fills in what is shown, from a request that is already clean.
@@ -88,8 +89,19 @@ func title(r Request, also []string) string {
 	case WallWaive:
 		return "Run without the wall " + targets
 	}
+	if title, known := dataTitles[string(r.Kind)]; known {
+		return title + ": " + strings.ReplaceAll(targets, ",", ", ")
+	}
 	name := strings.TrimPrefix(string(r.Kind), DataPrefix)
 	return "Know your " + name + ": " + strings.ReplaceAll(targets, ",", ", ")
+}
+
+// dataTitles are the kinds of which "Know your" would say less than they are.
+var dataTitles = map[string]string{
+	DataPrefix + "contacts":  "Know the people in your address book",
+	DataPrefix + "calendar":  "Know what is in your calendar",
+	DataPrefix + "files":     "Read files that you pick",
+	DataPrefix + "clipboard": "Read what you copied last",
 }
 
 // netTitle names the host once and every port that is asked for; a yes is about
@@ -161,8 +173,18 @@ func effects(r Request, several bool) (consequence, blast string) {
 		return "The app can act with this secret wherever it is accepted.",
 			"What was done with it stays done after the grant is taken back."
 	}
-	return "The app will know it, and cannot be made to forget it.",
-		"It can send it to every place it may connect to."
+	const sends = "It can send it to every place it may connect to."
+	if consequence, known := dataConsequences[string(r.Kind)]; known {
+		return consequence, sends
+	}
+	return "The app will know it, and cannot be made to forget it.", sends
+}
+
+var dataConsequences = map[string]string{
+	DataPrefix + "contacts":  "The app will know this of everybody in it, who were not asked, unless you choose some: consentry allow ID --only NAME.",
+	DataPrefix + "calendar":  "The app will know when you are where, for the time it asks about, unless you choose less: consentry allow ID --from DATE --to DATE.",
+	DataPrefix + "files":     "You give nothing but the files that you name: consentry allow ID --only PATH.",
+	DataPrefix + "clipboard": "People copy passwords. As long as the yes lasts the app can look at any time.",
 }
 
 func netEffects(target string, several bool) (consequence, blast string) {

@@ -187,7 +187,7 @@ func (r *Receipt) use(l Line) {
 	if r.Use == nil {
 		r.Use = &receiptUse{}
 	}
-	r.Use.Times++
+	r.Use.Times += timesOf(l)
 	r.Use.Last = l.Time
 	r.Use.In += l.In
 	r.Use.Out += l.Out

@@ -38,10 +38,16 @@ func newSeal(key []byte) (seal, error) {
 func (s seal) public() ed25519.PublicKey { return s.sign.Public().(ed25519.PublicKey) }
 
 // rules seals the whole set of rules, its generation and the high-water time:
-// an edited, a missing and an added rule show.
+// an edited, a missing and an added rule show. A set with shapes in it has
+// another first word, so that one without is what it was before there were any.
 func (s seal) rules(generation uint64, high int64, rules []Rule) []byte {
 	h := hmac.New(sha256.New, s.key)
-	chain.WriteText(h, "consentry rules 1")
+	shaped := slices.ContainsFunc(rules, func(r Rule) bool { return r.Shape != "" })
+	if shaped {
+		chain.WriteText(h, "consentry rules 2")
+	} else {
+		chain.WriteText(h, "consentry rules 1")
+	}
 	chain.WriteNumber(h, int64(generation)) //nolint:gosec // bits, not a value
 	chain.WriteNumber(h, high)
 	sorted := slices.Clone(rules)
@@ -53,6 +59,9 @@ func (s seal) rules(generation uint64, high int64, rules []Rule) []byte {
 			r.Verdict.String(), string(r.Lifetime), r.By,
 		} {
 			chain.WriteText(h, text)
+		}
+		if shaped {
+			chain.WriteText(h, r.Shape)
 		}
 		chain.WriteNumber(h, toNano(r.Expires))
 		chain.WriteNumber(h, toNano(r.Since))

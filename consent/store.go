@@ -22,7 +22,7 @@ import (
 
 const (
 	storeFile     = "consent.db"
-	schemaVersion = 2
+	schemaVersion = 3
 	maxRules      = 20_000
 )
 
@@ -40,7 +40,8 @@ CREATE TABLE state(
 CREATE TABLE rules(
 	id TEXT PRIMARY KEY, app TEXT NOT NULL, name TEXT NOT NULL, run TEXT NOT NULL,
 	kind TEXT NOT NULL, target TEXT NOT NULL, verdict TEXT NOT NULL, lifetime TEXT NOT NULL,
-	expires INTEGER NOT NULL, since INTEGER NOT NULL, by TEXT NOT NULL
+	expires INTEGER NOT NULL, since INTEGER NOT NULL, by TEXT NOT NULL,
+	shape TEXT NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE usage(
 	rule TEXT PRIMARY KEY, used INTEGER NOT NULL, uses INTEGER NOT NULL
@@ -287,7 +288,11 @@ func (s *store) loadRules(ctx context.Context) (state, error) {
 	if err := s.db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
 		return state{}, err
 	}
-	if version != schemaVersion {
+	if version == schemaVersion-1 {
+		if err := s.upgrade(ctx); err != nil {
+			return state{}, fmt.Errorf("upgrade: %w", err)
+		}
+	} else if version != schemaVersion {
 		return state{}, fmt.Errorf("schema version %d, this program knows %d", version, schemaVersion)
 	}
 	row := s.db.QueryRowContext(ctx, `SELECT generation, high, mac FROM state WHERE one = 1`)
@@ -309,9 +314,26 @@ func (s *store) loadRules(ctx context.Context) (state, error) {
 	return state{rules: rules, high: fromNano(s.high)}, nil
 }
 
+// upgrade adds the column that version 2 had not. Without a shape in it the set
+// of rules has the same MAC as before, so that the file is proved as it was.
+func (s *store) upgrade(ctx context.Context) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(ctx, "ALTER TABLE rules ADD COLUMN shape TEXT NOT NULL DEFAULT ''"); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version=%d", schemaVersion)); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
 func (s *store) readRules(ctx context.Context) ([]Rule, error) {
 	rows, err := s.db.QueryContext(ctx, `SELECT r.id, app, name, run, kind, target, verdict, lifetime, expires,
-		since, by, ifnull(used, 0), ifnull(uses, 0) FROM rules r LEFT JOIN usage u ON u.rule = r.id ORDER BY since, r.id`)
+		since, by, shape, ifnull(used, 0), ifnull(uses, 0) FROM rules r LEFT JOIN usage u ON u.rule = r.id ORDER BY since, r.id`)
 	if err != nil {
 		return nil, err
 	}
@@ -322,7 +344,7 @@ func (s *store) readRules(ctx context.Context) ([]Rule, error) {
 		var verdict string
 		var expires, since, used int64
 		err := rows.Scan(&r.ID, &r.App, &r.AppName, &r.Run, &r.Kind, &r.Target, &verdict, &r.Lifetime,
-			&expires, &since, &r.By, &used, &r.Uses)
+			&expires, &since, &r.By, &r.Shape, &used, &r.Uses)
 		if err != nil {
 			return nil, err
 		}

@@ -14,7 +14,8 @@ const (
 
 // stamped is the rules with the time at which each ends if it is not used
 // before. Only a yes for always has one: a no that ended would ask again, and
-// what ends by itself needs no second end. Uses are not sealed; who can edit
+// what ends by itself needs no second end; nor does a yes that was shaped, as a
+// wider one below it would come to light. Uses are not sealed; who can edit
 // them can keep a rule from ending, not make one. mu is held.
 func (e *Engine) stamped(rules []Rule) []Rule {
 	rules = slices.Clone(rules)
@@ -26,7 +27,7 @@ func (e *Engine) stamped(rules []Rule) []Rule {
 }
 
 func (e *Engine) lapse(r *Rule, now time.Time) time.Time {
-	if e.cfg.Unused < 0 || r.Verdict != Allow || r.Lifetime != Always {
+	if e.cfg.Unused < 0 || r.Verdict != Allow || r.Lifetime != Always || r.Shape != "" {
 		return time.Time{}
 	}
 	last := r.Since

@@ -15,6 +15,7 @@ type Use struct {
 	Rule    string // of the Decision
 	Request string // of the Decision
 	In, Out int64  // bytes to and from the app
+	Times   int64  // how often; 0 is once
 }
 
 // Used writes a use down. It does not wait for the disk, where the line is
@@ -29,16 +30,31 @@ func (e *Engine) Used(u Use) {
 		Kind: string(u.Kind), Target: CleanTarget(u.Target), Verdict: Allow.String(),
 		Rule: u.Rule, Request: u.Request, In: u.In, Out: u.Out,
 	}
+	if u.Times > 1 {
+		l.Reason = fmt.Sprintf(timesForm, u.Times)
+	}
 	o := op{lines: []Line{l}}
 	e.mu.Lock()
 	if e.hasRule(u.Rule) {
 		count := e.uses[u.Rule]
-		count.rule, count.used, count.uses = u.Rule, now.UnixNano(), count.uses+1
+		count.rule, count.used, count.uses = u.Rule, now.UnixNano(), count.uses+max(u.Times, 1)
 		e.uses[u.Rule] = count
 		o.uses = []usage{count}
 	}
 	e.mu.Unlock()
 	e.store.queue(o)
+}
+
+// timesForm is the reason of a line about several uses.
+const timesForm = "%d times"
+
+// timesOf says how many uses a line is about.
+func timesOf(l Line) int64 {
+	var n int64
+	if _, err := fmt.Sscanf(l.Reason, timesForm, &n); err != nil || n < 1 {
+		return 1
+	}
+	return n
 }
 
 // hasRule: mu is held.

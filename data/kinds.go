@@ -1,60 +1,123 @@
 package data
 
 import (
-	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/consentry/consentry/sandbox"
 )
 
-// Kind is one kind of data, with the fields an app may ask for one by one.
+// Kind is one kind of data or action.
 type Kind struct {
-	Name   string   `json:"name"`
-	Title  string   `json:"title"` // for people
-	Fields []string `json:"fields"`
+	Name   string  `json:"name"`
+	Title  string  `json:"title"`            // for people
+	Action string  `json:"action"`           // what is done with it
+	Fields []Field `json:"fields,omitempty"` // that an app may ask for one by one
+	// Many: an answer has records; else it has one value of each field.
+	Many bool `json:"many,omitempty"`
+	// Needs and Takes are the members of a request beside its type and fields.
+	Needs []string `json:"needs,omitempty"`
+	Takes []string `json:"takes,omitempty"`
 }
 
-// Identity is who the user says they are.
-const Identity = "identity"
+// Field is one fact of a kind.
+type Field struct {
+	Name   string `json:"name"`
+	Format Format `json:"format"`
+}
+
+// Format is what a field's values are; made-up ones have it too.
+type Format string
+
+// The formats of fields.
+const (
+	Text    Format = "text"
+	Name    Format = "name"     // of a person
+	Email   Format = "email"    // RFC 5322 addr-spec
+	Phone   Format = "phone"    // E.164 or as written
+	URL     Format = "url"      // http, https or data
+	Address Format = "address"  // of a place, one line
+	Day     Format = "date"     // RFC 3339 full-date
+	Moment  Format = "time"     // RFC 3339 date-time
+	Zone    Format = "timezone" // IANA name
+	Locale  Format = "locale"   // BCP 47
+	Number  Format = "number"
+	Flag    Format = "boolean"
+	Handle  Format = "handle" // of a file, for GET /v1/files/HANDLE
+)
+
+// The kinds.
+const (
+	Identity  = "identity"
+	Contacts  = "contacts"
+	Calendar  = "calendar"
+	Files     = "files"
+	Clipboard = "clipboard"
+	Secret    = "secret"
+	Notify    = "notify"
+	OpenURL   = "url"
+)
+
+// Members of a request that some kinds take.
+const (
+	memberMax   = "max"
+	memberFrom  = "from"
+	memberTo    = "to"
+	memberName  = "name"
+	memberURL   = "url"
+	memberTitle = "title"
+	memberBody  = "body"
+)
+
+var kinds = []Kind{
+	{Name: Identity, Title: "who you are", Action: "read", Fields: []Field{
+		{"email", Email}, {"name", Name}, {"nickname", Name}, {"avatar", URL}, {"locale", Locale}, {"timezone", Zone},
+	}},
+	{Name: Contacts, Title: "people you know", Action: "read", Many: true, Takes: []string{memberMax}, Fields: []Field{
+		{"name", Name}, {"email", Email}, {"phone", Phone}, {"organization", Text}, {"address", Address}, {"birthday", Day}, {"note", Text},
+	}},
+	{Name: Calendar, Title: "your calendar", Action: "read", Many: true, Needs: []string{memberFrom, memberTo}, Takes: []string{memberMax}, Fields: []Field{
+		{"start", Moment}, {"end", Moment}, {"busy", Flag}, {"title", Text}, {"place", Address}, {"organizer", Email}, {"note", Text},
+	}},
+	{Name: Files, Title: "files that you pick", Action: "read", Many: true, Takes: []string{memberMax}, Fields: []Field{
+		{"content", Handle}, {"name", Text}, {"size", Number}, {"modified", Moment},
+	}},
+	{Name: Clipboard, Title: "what you copied", Action: "read", Fields: []Field{{"text", Text}}},
+	{Name: Secret, Title: "a secret that you keep", Action: "use", Needs: []string{memberName}},
+	{Name: Notify, Title: "notifications", Action: "show", Needs: []string{memberTitle}, Takes: []string{memberBody}},
+	{Name: OpenURL, Title: "pages in your browser", Action: "open", Needs: []string{memberURL}},
+}
 
 // Kinds lists the kinds there are.
-func Kinds() []Kind {
-	return []Kind{
-		{Name: Identity, Title: "who you are", Fields: []string{"email", "name", "nickname", "avatar", "locale", "timezone"}},
+func Kinds() []Kind { return kinds }
+
+// KindOf finds a kind by its name.
+func KindOf(name string) (Kind, bool) {
+	at := slices.IndexFunc(kinds, func(k Kind) bool { return k.Name == name })
+	if at < 0 {
+		return Kind{}, false
 	}
+	return kinds[at], true
 }
 
-// Bounds of a request.
-const (
-	MaxPurpose = 500 // bytes
-	maxFields  = 16
-)
-
-// Check refuses a request that no answer of the user could make valid, before
-// the user is asked.
-func Check(req sandbox.DataRequest) error {
-	at := slices.IndexFunc(Kinds(), func(k Kind) bool { return k.Name == req.Kind })
+// Field finds a field by its name.
+func (k Kind) Field(name string) (Field, bool) {
+	at := slices.IndexFunc(k.Fields, func(f Field) bool { return f.Name == name })
 	if at < 0 {
-		return fmt.Errorf("%w: %q", sandbox.ErrUnknownKind, clip(req.Kind))
+		return Field{}, false
 	}
-	kind := Kinds()[at]
-	switch {
-	case strings.TrimSpace(req.Purpose) == "":
-		return fmt.Errorf("%w: a purpose is missing: say in a sentence what the data is for", sandbox.ErrInvalid)
-	case len(req.Purpose) > MaxPurpose:
-		return fmt.Errorf("%w: the purpose is %d bytes, more than %d", sandbox.ErrInvalid, len(req.Purpose), MaxPurpose)
-	case len(req.Fields) == 0:
-		return fmt.Errorf("%w: no fields; %s has %s", sandbox.ErrInvalid, kind.Name, strings.Join(kind.Fields, ", "))
-	case len(req.Fields) > maxFields:
-		return fmt.Errorf("%w: %d fields, more than %d", sandbox.ErrInvalid, len(req.Fields), maxFields)
+	return k.Fields[at], true
+}
+
+// FieldNames lists the fields in words.
+func (k Kind) FieldNames() string {
+	var names []string
+	for _, f := range k.Fields {
+		names = append(names, f.Name)
 	}
-	for _, field := range req.Fields {
-		if name, _ := Optional(field); !slices.Contains(kind.Fields, name) {
-			return fmt.Errorf("%w: %s has no field %q; it has %s", sandbox.ErrInvalid, kind.Name, clip(field), strings.Join(kind.Fields, ", "))
-		}
-	}
-	return nil
+	return strings.Join(names, ", ")
+}
+
+func (k Kind) takes(member string) bool {
+	return slices.Contains(k.Needs, member) || slices.Contains(k.Takes, member)
 }
 
 // Optional splits the mark of an optional field ("name?") from its name.
@@ -72,13 +135,4 @@ func Names(fields []string) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// clip keeps a stranger's text short in our errors.
-func clip(s string) string {
-	const most = 40
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
 }

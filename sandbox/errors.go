@@ -6,6 +6,8 @@ import "errors"
 // and a fault is a no as well.
 var (
 	ErrDenied      = errors.New("denied by the user")
+	ErrBlocked     = errors.New("denied without a question: asking is off for this app")
+	ErrUndeclared  = errors.New("denied without a question: the app's manifest does not name it")
 	ErrHeld        = errors.New("no answer yet; the request waits in the inbox, try again later") // retryable
 	ErrBusy        = errors.New("too many requests of this app are waiting")                      // retryable
 	ErrUnreachable = errors.New("target is not reachable")
@@ -27,6 +29,8 @@ var (
 // start or a copy may end with.
 var codes = map[string]error{
 	"denied":       ErrDenied,
+	"blocked":      ErrBlocked,
+	"undeclared":   ErrUndeclared,
 	"held":         ErrHeld,
 	"busy":         ErrBusy,
 	"unreachable":  ErrUnreachable,

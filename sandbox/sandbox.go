@@ -261,20 +261,6 @@ type Flow struct {
 	GrantedOnly bool `json:"grantedOnly,omitempty"`
 }
 
-// DataRequest is one question for the user's data.
-type DataRequest struct {
-	Kind    string   `json:"kind"`   // "identity"
-	Fields  []string `json:"fields"` // "email", or "name?" for optional
-	Purpose string   `json:"purpose"`
-}
-
-// DataReply is what the user chose to give.
-type DataReply struct {
-	Grant    string         `json:"grant,omitempty"`
-	Values   map[string]any `json:"values"`
-	Withheld []string       `json:"withheld,omitempty"`
-}
-
 // FileRequest is an access below a share.
 type FileRequest struct {
 	Share string `json:"share"`

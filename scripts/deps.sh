@@ -88,6 +88,9 @@ newuidmap uidmap
 setpriv util-linux
 dbus-run-session dbus
 gnome-keyring-daemon gnome-keyring
+radicale radicale
+xclip xclip
+Xvfb xvfb
 END
 }
 

@@ -316,7 +316,8 @@ type Choice struct {
 	For      time.Duration `json:"for,omitempty"`
 	Target   string        `json:"target,omitempty"`
 	// Everything: the answer is a no to all that no rule allows the app, from now on.
-	Everything bool `json:"everything,omitempty"`
+	Everything bool   `json:"everything,omitempty"`
+	Shape      string `json:"shape,omitempty"` // see AnswerRequest
 }
 
 // AnswerRequest answers a prompt.
@@ -327,14 +328,16 @@ type AnswerRequest struct {
 	For      time.Duration `json:"for,omitempty"`
 	Target   string        `json:"target,omitempty"`
 	Fields   []string      `json:"fields,omitempty"`
-	By       string        `json:"by"` // "cli" for a command that names the request; others are buttons
+	// Shape is what the user makes of a yes about data: JSON, see docs/data.md.
+	Shape string `json:"shape,omitempty"`
+	By    string `json:"by"` // "cli" for a command that names the request; others are buttons
 	// Everything: see Choice. It goes with verdict "deny" and a lifetime that lasts.
 	Everything bool `json:"everything,omitempty"`
 }
 
 // Grant is a rule, allowing or denying. In POST /v1/grants the client sets App
 // (name, digest, or the id or name of a run), Kind, Target, Verdict, Lifetime
-// ("run", "time" or "always"), Expires with "time", and By.
+// ("run", "time" or "always"), Expires with "time", By, and may set Shape.
 type Grant struct {
 	ID       string    `json:"id"`
 	App      string    `json:"app"` // name
@@ -350,6 +353,7 @@ type Grant struct {
 	Used     time.Time `json:"used,omitzero"`
 	Uses     int64     `json:"uses"`
 	By       string    `json:"by"`
+	Shape    string    `json:"shape,omitempty"` // see AnswerRequest
 	// Notice says, of one that was taken back, which run was paused by it.
 	Notice string `json:"notice,omitempty"`
 }

@@ -14,7 +14,7 @@ import (
 	"sync"
 
 	"github.com/consentry/consentry/agent/portal"
-	"github.com/consentry/consentry/data"
+	"github.com/consentry/consentry/data/httpapi"
 	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/router"
 	"github.com/consentry/consentry/sandbox"
@@ -171,9 +171,11 @@ func (s *server) runRouter(ctx context.Context, link *fdwire.Conn, job routeJob)
 		return fmt.Errorf("network card: %w", err)
 	}
 	broker := wire.NewBroker(s.peer)
+	dataAPI := httpapi.New(broker, DataAPI()...)
+	defer dataAPI.Close()
 	r, err := router.New(router.Config{
 		Link: tap, Broker: broker, Log: s.log, Limits: router.Limits{Bandwidth: job.Bandwidth}, Hostname: job.Hostname,
-		DataAPI: data.NewHandler(broker, DataAPI()...),
+		DataAPI: dataAPI,
 	})
 	if err != nil {
 		return errors.Join(err, tap.Close())
@@ -201,7 +203,7 @@ func receiveCard(link *fdwire.Conn) (*os.File, error) {
 // DataAPI returns the addresses of the data API, as an app writes them: the
 // IPv4 one first, the name last.
 func DataAPI() []string {
-	port := strconv.Itoa(data.Port)
+	port := strconv.Itoa(sandbox.DataAPIPort)
 	return []string{
 		net.JoinHostPort(sandbox.Gateway4, port),
 		net.JoinHostPort(sandbox.Gateway6, port),

@@ -25,10 +25,10 @@ var rules = []rule{
 	{"kernel", base},
 
 	{"router", contract},
-	{"data", contract},
+	{"data", with(contract, "sdk")},
 	{"share", contract},
 	{"linuxhost", contract},
-	{"wasmhost", contract},
+	{"wasmhost", with(contract, "data", "sdk")},
 	{"vmhost", with(contract, "guestwire")},
 	{"guestinit", with(contract, "guestwire", "linuxhost")},
 

@@ -61,12 +61,6 @@ func (b remoteBroker) Dial(ctx context.Context, flow sandbox.Flow) (net.Conn, er
 	return &otherFlow{Conn: conn, closed: sync.OnceFunc(closed)}, nil
 }
 
-func (b remoteBroker) Open(ctx context.Context, req sandbox.DataRequest) (sandbox.DataReply, error) {
-	var reply sandbox.DataReply
-	_, err := b.peer.Call(ctx, verbOpen, req, &reply)
-	return reply, err
-}
-
 func (b remoteBroker) File(ctx context.Context, req sandbox.FileRequest) error {
 	_, err := b.peer.Call(ctx, verbFile, req, nil)
 	return err
@@ -118,14 +112,12 @@ func (s *BrokerServer) Handle(ctx context.Context, verb string, body json.RawMes
 		reply, err = s.dial(ctx, body)
 	case verbClosed:
 		err = s.flowClosed(body)
-	case verbOpen:
-		reply, err = s.open(ctx, body)
 	case verbFile:
 		err = s.file(ctx, body)
 	case verbLookup:
 		reply, err = s.lookup(ctx, body)
 	default:
-		return Reply{}, false, nil
+		return s.data(ctx, verb, body)
 	}
 	return reply, true, err
 }
@@ -177,15 +169,6 @@ func (s *BrokerServer) flowClosed(body json.RawMessage) error {
 		return fmt.Errorf("%w: flow %d is not open", sandbox.ErrInvalid, which.Flow)
 	}
 	return conn.Close()
-}
-
-func (s *BrokerServer) open(ctx context.Context, body json.RawMessage) (Reply, error) {
-	var want sandbox.DataRequest
-	if err := decode(body, &want); err != nil {
-		return Reply{}, err
-	}
-	reply, err := s.broker.Open(ctx, want)
-	return Reply{Body: reply}, err
 }
 
 func (s *BrokerServer) file(ctx context.Context, body json.RawMessage) error {

@@ -25,7 +25,7 @@ extern "C" {
 #define CONSENTRY_ELOOP 32u        /* too many redirects */
 #define CONSENTRY_EMFILE 33u       /* too many open handles */
 #define CONSENTRY_ENOBUFS 42u      /* buffer too short; the length needed was written */
-#define CONSENTRY_ENOENT 44u       /* no such header */
+#define CONSENTRY_ENOENT 44u       /* no such header or file */
 #define CONSENTRY_ENOTSUP 58u      /* unknown kind of data */
 
 #define CONSENTRY_IMPORT(name) __attribute__((import_module("consentry"), import_name(name)))
@@ -35,11 +35,17 @@ CONSENTRY_IMPORT("request_user_email")
 uint32_t consentry_request_user_email(const char *reason, uint32_t reason_len,
                                       char *buf, uint32_t buf_len, uint32_t *len_out);
 
-/* Data of one kind. json: {"fields":["email","name?"],"purpose":"…"}. The
- * handle reads {"values":{…},"withheld":[…]}. */
+/* Data of one kind, a secret or an action. json: an item of docs/data.md with
+ * its purpose, such as {"fields":["email","name?"],"purpose":"…"}. The handle
+ * reads {"values":{…},"records":[…],"withheld":[…]}. */
 CONSENTRY_IMPORT("request")
 uint32_t consentry_request(const char *kind, uint32_t kind_len,
                            const char *json, uint32_t json_len, uint32_t *handle_out);
+
+/* A file that the user picked: the value of the field "content" of kind
+ * "files". It is read with consentry_read. */
+CONSENTRY_IMPORT("file_open")
+uint32_t consentry_file_open(const char *file, uint32_t file_len, uint32_t *handle_out);
 
 /* HTTP. json: {"method","url","headers":{},"body" or "bodyBase64","reason"}. */
 CONSENTRY_IMPORT("http_fetch")
@@ -55,7 +61,7 @@ uint32_t consentry_http_header(uint32_t handle, const char *name, uint32_t name_
 CONSENTRY_IMPORT("http_headers")
 uint32_t consentry_http_headers(uint32_t handle, char *buf, uint32_t buf_len, uint32_t *len_out);
 
-/* Read from a handle of request or http_fetch; *n_out is 0 at the end. */
+/* Read from a handle of request, file_open or http_fetch; *n_out is 0 at the end. */
 CONSENTRY_IMPORT("read")
 uint32_t consentry_read(uint32_t handle, char *buf, uint32_t buf_len, uint32_t *n_out);
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 
+	"github.com/consentry/consentry/data/lease"
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/wasmhost/abi"
 )
@@ -31,6 +32,10 @@ type Bridge struct {
 	last    uint32 // handle given out last
 	kept    kept
 	now     func() time.Time
+
+	book     *lease.Book
+	retained map[string]retained // by question
+	key      []byte              // of the question that was looked for last
 }
 
 // handle is an open answer.
@@ -43,7 +48,7 @@ type handle struct {
 func New(broker sandbox.Broker) *Bridge {
 	return &Bridge{
 		broker: broker, http: newHTTPClient(broker, nil),
-		handles: map[uint32]*handle{}, now: time.Now,
+		handles: map[uint32]*handle{}, now: time.Now, book: lease.New(broker), retained: map[string]retained{},
 	}
 }
 
@@ -54,12 +59,15 @@ func (b *Bridge) Close() {
 	}
 	b.handles = nil
 	b.kept = kept{}
+	b.book.Close()
+	b.retained = nil
 }
 
 func (b *Bridge) functions() []abi.Func {
 	return []abi.Func{
 		{Name: "request_user_email", Params: "iiiii", Run: b.requestUserEmail},
 		{Name: "request", Params: "iiiii", Run: b.request},
+		{Name: "file_open", Params: "iii", Run: b.fileOpen},
 		{Name: "http_fetch", Params: "iii", Run: b.httpFetch},
 		{Name: "http_status", Params: "ii", Run: b.httpStatus},
 		{Name: "http_header", Params: "iiiiii", Run: b.httpHeader},
@@ -156,6 +164,9 @@ func errnoOf(err error) abi.Errno {
 		errno abi.Errno
 	}{
 		{sandbox.ErrDenied, abi.EACCES},
+		{sandbox.ErrBlocked, abi.EACCES},
+		{sandbox.ErrUndeclared, abi.EACCES},
+		{sandbox.ErrNothing, abi.ENOENT},
 		{sandbox.ErrHeld, abi.EAGAIN},
 		{sandbox.ErrBusy, abi.EAGAIN},
 		{sandbox.ErrInvalid, abi.EINVAL},

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/consentry/consentry/data"
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/wasmhost/abi"
 )
@@ -89,7 +91,7 @@ func (b *Bridge) httpFetch(ctx context.Context, c abi.Call) abi.Errno {
 	}
 	c.Mem.PutUint32(c.U32(2), 0)
 	var r httpRequest
-	if decodeStrict(c.Mem.Bytes(c.U32(0), c.U32(1)), &r) != nil {
+	if data.Decode(bytes.NewReader(c.Mem.Bytes(c.U32(0), c.U32(1))), &r) != nil {
 		return abi.EINVAL
 	}
 	if len(b.handles) >= MaxHandles {

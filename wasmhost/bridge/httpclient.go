@@ -53,7 +53,7 @@ func (h httpClient) fetch(ctx context.Context, r *httpRequest) (*http.Response, 
 	if err != nil {
 		return nil, err
 	}
-	client := http.Client{Transport: h.transport(r.Reason), CheckRedirect: checkRedirect}
+	client := http.Client{Transport: revealing{h.transport(r.Reason), h.broker}, CheckRedirect: checkRedirect}
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err

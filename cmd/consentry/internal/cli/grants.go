@@ -53,7 +53,7 @@ func (c *cli) printGrants(grants []api.Grant, json bool) error {
 			used = strconv.FormatInt(g.Uses, 10) + "×, " + ago(c.Now(), g.Used)
 		}
 		rows = append(rows, []string{
-			g.ID, cut(g.App, 40), g.Verdict, g.Kind, g.Target, lasts(g, c.Now()),
+			g.ID, cut(g.App, 40), g.Verdict, g.Kind, g.Target + shapeWords(g.Shape), lasts(g, c.Now()),
 			ago(c.Now(), g.Since), used, g.By,
 		})
 	}

@@ -139,7 +139,7 @@ func askFor(choices []api.Choice) string {
 
 // answerOf turns a choice into the answer to its question.
 func answerOf(p api.Prompt, c api.Choice, by string) api.AnswerRequest {
-	return api.AnswerRequest{Nonce: p.Nonce, Verdict: c.Verdict, Lifetime: c.Lifetime, For: c.For, Target: c.Target, Everything: c.Everything, By: by}
+	return api.AnswerRequest{Nonce: p.Nonce, Verdict: c.Verdict, Lifetime: c.Lifetime, For: c.For, Target: c.Target, Everything: c.Everything, Shape: c.Shape, By: by}
 }
 
 // card is the question as it stands on the screen.

@@ -91,6 +91,8 @@ type answerFlags struct {
 	length                  time.Duration
 	target                  string
 	fields                  []string
+	shape                   shapeFlags
+	shaped                  string
 }
 
 func (c *cli) answerCommand(w answerWords) *cobra.Command {
@@ -112,6 +114,9 @@ net.listen, file.read, file.write, url.open, notify, secret.use and data.KIND.`,
 			if err != nil {
 				return err
 			}
+			if f.shaped, err = f.shape.text(); err != nil {
+				return err
+			}
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
 				if len(args) == 3 {
 					return c.addRule(ctx, cl, w, f, life, args)
@@ -127,6 +132,9 @@ net.listen, file.read, file.write, url.open, notify, secret.use and data.KIND.`,
 	flags.BoolVar(&f.always, "always", false, "from now on")
 	flags.StringVar(&f.target, "target", "", "answer for a wider or narrower `TARGET`, such as tcp/*.example.com:443")
 	flags.StringSliceVar(&f.fields, "fields", nil, "for data: the `FIELDS` that are given")
+	if w.verdict == "allow" {
+		f.shape.add(flags)
+	}
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	cmd.MarkFlagsMutuallyExclusive("once", "run", "for", "always")
 	return cmd
@@ -172,7 +180,7 @@ func (c *cli) answerRequest(ctx context.Context, cl *client.Client, w answerWord
 		return err
 	}
 	answer := api.AnswerRequest{
-		Nonce: p.Nonce, Verdict: w.verdict, Lifetime: life, For: f.length, Target: f.target, Fields: f.fields, By: "cli",
+		Nonce: p.Nonce, Verdict: w.verdict, Lifetime: life, For: f.length, Target: f.target, Fields: f.fields, Shape: f.shaped, By: "cli",
 	}
 	if err := cl.Answer(ctx, p.ID, answer); err != nil {
 		return err
@@ -209,7 +217,7 @@ func (c *cli) addRule(ctx context.Context, cl *client.Client, w answerWords, f a
 	if err != nil {
 		return err
 	}
-	rule := api.Grant{App: app, Kind: args[1], Target: args[2], Verdict: w.verdict, Lifetime: life, By: "cli"}
+	rule := api.Grant{App: app, Kind: args[1], Target: args[2], Verdict: w.verdict, Lifetime: life, Shape: f.shaped, By: "cli"}
 	if !knownKind(rule.Kind) {
 		return hinted("kinds are "+strings.Join(kinds, ", ")+" and data.KIND", fmt.Errorf("%q is no kind of right", rule.Kind))
 	}

@@ -1,4 +1,4 @@
-package data
+package httpapi
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 
 // counted is a Broker that counts questions.
 type counted struct {
-	answers
+	fake
 	mu    sync.Mutex
 	asked int
 }
@@ -26,7 +26,7 @@ func (c *counted) Open(ctx context.Context, req sandbox.DataRequest) (sandbox.Da
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked++
-	return c.answers.Open(ctx, req)
+	return c.fake.Open(ctx, req)
 }
 
 // Probe 68: a page in a browser of the app tries the data API in every way that
@@ -43,13 +43,14 @@ func TestABrowserCannotTriggerTheAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broker := &counted{answers: answers{reply: sandbox.DataReply{Values: map[string]any{"email": "ada@example.org"}}}}
+	broker := &counted{fake: fake{reply: sandbox.DataReply{Values: map[string]any{"email": "ada@example.org"}}}}
 	var tried sync.Map
-	guarded := NewHandler(broker, l.Addr().String())
+	guarded := New(broker, l.Addr().String())
 	api := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tried.Store(r.Method+" "+r.URL.Query().Get("way"), true)
 		guarded.ServeHTTP(w, r)
 	})}
+	defer guarded.Close()
 	go api.Serve(l)
 	defer api.Close()
 	done := make(chan struct{})
@@ -64,7 +65,7 @@ const tries = [
   () => new Promise(r => { const i = new Image(); i.onload = i.onerror = r; i.src = at("image") }),
   () => fetch(at("fetch"), {mode: "no-cors", credentials: "include"}),
   () => fetch(at("header"), {headers: {"Consentry-Request": "1"}}),
-  () => fetch(at("post"), {method: "POST", mode: "no-cors", body: '{"type":"identity","fields":["email"],"purpose":"x"}'}),
+  () => fetch(at("post"), {method: "POST", mode: "no-cors", body: '{"items":[{"type":"identity","fields":["email"]}],"purpose":"x"}'}),
   () => { const f = document.createElement("form"); f.action = at("form"); f.method = "post"; f.target = "sink"; document.body.append(f); f.submit(); return new Promise(r => setTimeout(r, 1000)) },
 ];
 (async () => { for (const t of tries) { try { await t() } catch (e) {} } fetch("/done") })();

@@ -1,0 +1,66 @@
+package agent
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/agent/userdata"
+	"github.com/consentry/consentry/consent"
+	"github.com/consentry/consentry/data"
+)
+
+// shapeOf checks what the user makes of an answer and gives it its one form.
+func shapeOf(kind consent.Kind, verdict consent.Verdict, text string) (string, error) {
+	if !kind.IsData() || verdict != consent.Allow {
+		if text != "" {
+			return "", invalid("what is given can be chosen in a yes about data only")
+		}
+		return "", nil
+	}
+	shape, err := data.ParseShape(strings.TrimPrefix(string(kind), consent.DataPrefix), text)
+	if err != nil {
+		return "", invalid("%v", err)
+	}
+	if string(kind) == consent.DataPrefix+data.Files {
+		for i, path := range shape.Only {
+			if shape.Only[i], err = userdata.Pick(path); err != nil {
+				return "", invalid("%v", err)
+			}
+		}
+	}
+	return shape.Text(), nil
+}
+
+func (a *Agent) shapeOfAnswer(request string, verdict consent.Verdict, text string) (string, error) {
+	for _, p := range a.engine.Pending() {
+		if p.ID == request {
+			return shapeOf(p.Request.Kind, verdict, text)
+		}
+	}
+	return "", consent.ErrNoSuchRequest
+}
+
+// offer adds the answers to a prompt that only who has the data can offer, and
+// takes out those that would give nothing.
+func (a *Agent) offer(p *api.Prompt) {
+	switch p.Kind {
+	case consent.DataPrefix + data.Files:
+		p.Choices = slices.DeleteFunc(p.Choices, func(c api.Choice) bool { return c.Verdict == "allow" })
+		return
+	case consent.DataPrefix + data.Identity:
+		if addresses := a.data.Profile.Emails(); slices.Contains(strings.Split(p.Target, ","), "email") && len(addresses) > 1 {
+			for _, address := range addresses[1:min(len(addresses), maxOffered)] {
+				shape := data.Shape{Say: map[string]string{"email": address}}
+				p.Choices = append(p.Choices, api.Choice{Label: "Allow always, with " + address, Verdict: "allow", Lifetime: "always", Shape: shape.Text()})
+			}
+		}
+	}
+	if strings.HasPrefix(p.Kind, consent.DataPrefix) {
+		shape := data.Shape{MadeUp: strings.Split(p.Target, ",")}
+		p.Choices = append(p.Choices, api.Choice{Label: "Allow always, with made-up values", Verdict: "allow", Lifetime: "always", Shape: shape.Text()})
+	}
+}
+
+// maxOffered bounds the addresses of the user that a prompt offers.
+const maxOffered = 5
