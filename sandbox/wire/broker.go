@@ -36,45 +36,41 @@ func (b remoteBroker) Dial(ctx context.Context, flow sandbox.Flow) (net.Conn, er
 	if err != nil {
 		return nil, err
 	}
-	defer fdwire.CloseAll(files)
-	closed := func() {
+	closed := sync.OnceFunc(func() {
 		//nolint:errcheck // a lost agent has closed the flow already
 		b.peer.Tell(verbClosed, got)
-	}
+	})
 	if len(files) != 1 {
+		fdwire.CloseAll(files)
 		closed()
 		return nil, fmt.Errorf("%w: flow came with %d files", sandbox.ErrUnavailable, len(files))
 	}
-	conn, err := net.FileConn(files[0])
+	conn, err := connOf(flow.Network, files[0], closed)
 	if err != nil {
 		closed()
 		return nil, fmt.Errorf("%w: %w", sandbox.ErrUnavailable, err)
 	}
-	switch c := conn.(type) {
-	case *net.TCPConn:
-		return &tcpFlow{TCPConn: c, closed: sync.OnceFunc(closed)}, nil
-	case *net.UnixConn:
-		if flow.Network == "udp" {
-			return &datagramFlow{UnixConn: c, closed: sync.OnceFunc(closed)}, nil
-		}
+	return conn, nil
+}
+
+// connOf takes file over.
+func connOf(network string, file *os.File, closed func()) (net.Conn, error) {
+	if network == "tcp" {
+		return newSocket(file, closed)
 	}
-	return &otherFlow{Conn: conn, closed: sync.OnceFunc(closed)}, nil
+	defer file.Close()
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return nil, err
+	}
+	if pair, ok := conn.(*net.UnixConn); ok && network == "udp" {
+		return &datagramFlow{UnixConn: pair, closed: closed}, nil
+	}
+	return &otherFlow{Conn: conn, closed: closed}, nil
 }
 
 func (b remoteBroker) File(ctx context.Context, req sandbox.FileRequest) error {
 	_, err := b.peer.Call(ctx, verbFile, req, nil)
-	return err
-}
-
-// tcpFlow keeps what a TCPConn can do: half-close, splice.
-type tcpFlow struct {
-	*net.TCPConn
-	closed func()
-}
-
-func (f *tcpFlow) Close() error {
-	err := f.TCPConn.Close()
-	f.closed()
 	return err
 }
 
