@@ -38,8 +38,9 @@ func (p *probe) frames() {
 	p.tell("a routing header in each packet", withRoutingHeader(netip.AddrPortFrom(p.addr("addr6"), 9999)))
 	p.tell("no checksum", withoutChecksum(to))
 	p.tell("a SYN with data", earlyData(to))
-	p.try("udp-lite", socketError(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE))
-	p.try("sctp", socketError(unix.AF_INET, unix.SOCK_SEQPACKET, unix.IPPROTO_SCTP))
+	p.tell("udp-lite", byProtocol(unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE, to))
+	p.tell("multipath tcp", byProtocol(unix.SOCK_STREAM, unix.IPPROTO_MPTCP, to))
+	p.tell("sctp", byProtocol(unix.SOCK_STREAM, unix.IPPROTO_SCTP, to))
 	p.try("ping socket", socketError(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_ICMP))
 }
 
@@ -63,6 +64,16 @@ func withoutChecksum(to netip.AddrPort) string {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_NO_CHECK, 1); err != nil {
 		return nameOf(err)
 	}
+	return exchangeOver(fd, to)
+}
+
+// byProtocol talks over one that is not the usual of its kind.
+func byProtocol(kind, protocol int, to netip.AddrPort) string {
+	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, protocol)
+	if err != nil {
+		return nameOf(err)
+	}
+	defer unix.Close(fd)
 	return exchangeOver(fd, to)
 }
 
