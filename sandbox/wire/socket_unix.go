@@ -10,9 +10,9 @@ import (
 )
 
 // newSocket makes a connection of a TCP socket that the agent has passed, and
-// takes file over. package net would do the same with a second descriptor and
-// ten more system calls, to find out what is known and to set what the agent has
-// set: a third of what a new flow costs a worker.
+// takes file over. Package net would do the same with a second descriptor and
+// a dozen more system calls, to find out what is known and to set what the agent
+// has set.
 func newSocket(file *os.File, closed func()) (net.Conn, error) {
 	if err := file.SetDeadline(time.Time{}); err != nil { // it blocks, so nothing could cut it
 		file.Close()
