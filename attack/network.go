@@ -69,6 +69,8 @@ var NetworkProbes = []Probe{
 		"packet socket": want("EAFNOSUPPORT", "EPERM"), "packet socket of datagrams": want("EAFNOSUPPORT", "EPERM"),
 		"raw ip": want("EPERM"), "raw icmp6": want("EPERM"), "another card": want("ENOENT"), "promiscuous card": want("EPERM"),
 		"fragments": want("ECONNREFUSED"), "a datagram of 0 bytes": want("ECONNREFUSED"), "an option in each packet": want("EPERM", "ECONNREFUSED"),
+		"a routing header in each packet": want("EPERM", "EINVAL", "ENOPROTOOPT", Silence), "no checksum": want("ECONNREFUSED"), "a SYN with data": want("ECONNREFUSED"),
+		"udp-lite": want("EPROTONOSUPPORT", Silence), "multipath tcp": want("EPROTONOSUPPORT", "ENOPROTOOPT", "ECONNREFUSED"), "sctp": want("EPROTONOSUPPORT", "ESOCKTNOSUPPORT", "ETIMEDOUT"), "ping socket": want("EPERM", "EACCES"),
 	}},
 	{Row: 38, Name: "spoofing", Want: map[string][]string{
 		"hardware address": want("EPERM"), "second address": want("EPERM"), "mtu": want("EPERM"), "static neighbour": want("EPERM"),

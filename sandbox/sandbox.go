@@ -242,7 +242,7 @@ type Wall struct {
 // this package when there is no yes.
 type Broker interface {
 	// Dial asks for a flow, resolves its name, checks and pins the address and
-	// connects. TCP flows are *net.TCPConn where the platform can pass them.
+	// connects. TCP flows can CloseWrite.
 	// Closing the connection ends the flow; a revoked grant resets it.
 	Dial(context.Context, Flow) (net.Conn, error)
 	// Open asks for data of the user.

@@ -46,6 +46,9 @@ type attempt struct {
 // has had its time, and returns the first connection. Every attempt has ended
 // when it returns.
 func race(ctx context.Context, addrs []netip.Addr, dial func(context.Context, netip.Addr) (net.Conn, error)) (net.Conn, error) {
+	if len(addrs) == 1 {
+		return dial(ctx, addrs[0]) // nobody to race against
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	results := make(chan attempt, len(addrs))
 	begun, ended := 0, 0

@@ -35,6 +35,75 @@ func (p *probe) frames() {
 	p.exchange("fragments", to, make([]byte, 65507))
 	p.exchange("a datagram of 0 bytes", to, nil)
 	p.tell("an option in each packet", withOption(to))
+	p.tell("a routing header in each packet", withRoutingHeader(netip.AddrPortFrom(p.addr("addr6"), 9999)))
+	p.tell("no checksum", withoutChecksum(to))
+	p.tell("a SYN with data", earlyData(to))
+	p.tell("udp-lite", byProtocol(unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE, to))
+	p.tell("multipath tcp", byProtocol(unix.SOCK_STREAM, unix.IPPROTO_MPTCP, to))
+	p.tell("sctp", byProtocol(unix.SOCK_STREAM, unix.IPPROTO_SCTP, to))
+	p.try("ping socket", socketError(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_ICMP))
+}
+
+// withRoutingHeader sends a datagram behind a segment routing header (RFC 8754),
+// the one extension header that needs no right.
+func withRoutingHeader(to netip.AddrPort) string {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	must(err)
+	defer unix.Close(fd)
+	route := append([]byte{0, 2, 4, 0, 0, 0, 0, 0}, to.Addr().AsSlice()...)
+	if err := unix.SetsockoptString(fd, unix.IPPROTO_IPV6, unix.IPV6_RTHDR, string(route)); err != nil {
+		return nameOf(err)
+	}
+	return exchangeOver(fd, to)
+}
+
+func withoutChecksum(to netip.AddrPort) string {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	must(err)
+	defer unix.Close(fd)
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_NO_CHECK, 1); err != nil {
+		return nameOf(err)
+	}
+	return exchangeOver(fd, to)
+}
+
+// byProtocol talks over one that is not the usual of its kind.
+func byProtocol(kind, protocol int, to netip.AddrPort) string {
+	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, protocol)
+	if err != nil {
+		return nameOf(err)
+	}
+	defer unix.Close(fd)
+	return exchangeOver(fd, to)
+}
+
+// exchangeOver connects fd, sends and waits for an answer.
+func exchangeOver(fd int, to netip.AddrPort) string {
+	_, sa := sockaddr(to)
+	must(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}))
+	if err := unix.Connect(fd, sa); err != nil {
+		return nameOf(err)
+	}
+	if _, err := unix.Write(fd, []byte("secret")); err != nil {
+		return nameOf(err)
+	}
+	switch _, err := unix.Read(fd, make([]byte, 1500)); err {
+	case nil:
+		return attack.Answered
+	case unix.EAGAIN:
+		return attack.Silence
+	default:
+		return nameOf(err)
+	}
+}
+
+// earlyData sends data in the SYN, as far as the kernel does that without a cookie.
+func earlyData(to netip.AddrPort) string {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(err)
+	defer unix.Close(fd)
+	_, sa := sockaddr(to)
+	return nameOf(unix.Sendto(fd, []byte("secret"), unix.MSG_FASTOPEN, sa))
 }
 
 func setFlags(flags uint16) error {

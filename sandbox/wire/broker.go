@@ -3,17 +3,20 @@ package wire
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/sandbox"
 )
 
 // The calls of a Broker on the wire. dialled answers verbDial, with the
-// connection as its one file; the caller says verbClosed when it is done.
+// connection as its one file; the caller says verbClosed, for some at a time, when
+// it is done with them.
 const (
 	verbDial   = "broker.dial"
 	verbClosed = "broker.closed"
@@ -25,10 +28,62 @@ type dialled struct {
 	Flow uint64 `json:"flow"`
 }
 
-// NewBroker returns the Broker that the other side of p serves.
-func NewBroker(p *Peer) sandbox.Broker { return remoteBroker{p} }
+// closed is what verbClosed says.
+type closed struct {
+	Flows []uint64 `json:"flows"`
+}
 
-type remoteBroker struct{ peer *Peer }
+// NewBroker returns the Broker that the other side of p serves.
+func NewBroker(p *Peer) sandbox.Broker {
+	return remoteBroker{p, &closings{tell: func(ids []uint64) {
+		//nolint:errcheck // a lost agent has closed the flows already
+		p.Tell(verbClosed, closed{ids})
+	}}}
+}
+
+type remoteBroker struct {
+	peer     *Peer
+	closings *closings
+}
+
+// closings are flows that are closed and not yet told of. To wake the agent for
+// each would cost both nearly as much as the flow.
+type closings struct {
+	tell func(ids []uint64)
+
+	mu  sync.Mutex
+	ids []uint64
+}
+
+const (
+	// tellAfter is how long the first waits for others.
+	tellAfter = 5 * time.Millisecond
+	// tellMost are told at once.
+	tellMost = 64
+)
+
+func (c *closings) add(id uint64) {
+	c.mu.Lock()
+	c.ids = append(c.ids, id)
+	n := len(c.ids)
+	c.mu.Unlock()
+	switch n {
+	case 1:
+		time.AfterFunc(tellAfter, c.flush)
+	case tellMost:
+		c.flush()
+	}
+}
+
+func (c *closings) flush() {
+	c.mu.Lock()
+	ids := c.ids
+	c.ids = nil
+	c.mu.Unlock()
+	if len(ids) > 0 {
+		c.tell(ids)
+	}
+}
 
 func (b remoteBroker) Dial(ctx context.Context, flow sandbox.Flow) (net.Conn, error) {
 	var got dialled
@@ -36,45 +91,38 @@ func (b remoteBroker) Dial(ctx context.Context, flow sandbox.Flow) (net.Conn, er
 	if err != nil {
 		return nil, err
 	}
-	defer fdwire.CloseAll(files)
-	closed := func() {
-		//nolint:errcheck // a lost agent has closed the flow already
-		b.peer.Tell(verbClosed, got)
-	}
+	done := sync.OnceFunc(func() { b.closings.add(got.Flow) })
 	if len(files) != 1 {
-		closed()
+		fdwire.CloseAll(files)
+		done()
 		return nil, fmt.Errorf("%w: flow came with %d files", sandbox.ErrUnavailable, len(files))
 	}
-	conn, err := net.FileConn(files[0])
+	conn, err := connOf(flow.Network, files[0], done)
 	if err != nil {
-		closed()
+		done()
 		return nil, fmt.Errorf("%w: %w", sandbox.ErrUnavailable, err)
 	}
-	switch c := conn.(type) {
-	case *net.TCPConn:
-		return &tcpFlow{TCPConn: c, closed: sync.OnceFunc(closed)}, nil
-	case *net.UnixConn:
-		if flow.Network == "udp" {
-			return &datagramFlow{UnixConn: c, closed: sync.OnceFunc(closed)}, nil
-		}
+	return conn, nil
+}
+
+// connOf takes file over.
+func connOf(network string, file *os.File, closed func()) (net.Conn, error) {
+	if network == "tcp" {
+		return newSocket(file, closed)
 	}
-	return &otherFlow{Conn: conn, closed: sync.OnceFunc(closed)}, nil
+	defer file.Close()
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return nil, err
+	}
+	if pair, ok := conn.(*net.UnixConn); ok && network == "udp" {
+		return &datagramFlow{UnixConn: pair, closed: closed}, nil
+	}
+	return &otherFlow{Conn: conn, closed: closed}, nil
 }
 
 func (b remoteBroker) File(ctx context.Context, req sandbox.FileRequest) error {
 	_, err := b.peer.Call(ctx, verbFile, req, nil)
-	return err
-}
-
-// tcpFlow keeps what a TCPConn can do: half-close, splice.
-type tcpFlow struct {
-	*net.TCPConn
-	closed func()
-}
-
-func (f *tcpFlow) Close() error {
-	err := f.TCPConn.Close()
-	f.closed()
 	return err
 }
 
@@ -157,16 +205,24 @@ func (s *BrokerServer) keep(conn net.Conn) (uint64, bool) {
 }
 
 func (s *BrokerServer) flowClosed(body json.RawMessage) error {
-	var which dialled
+	var which closed
 	if err := decode(body, &which); err != nil {
 		return err
 	}
+	var failed error
+	for _, id := range which.Flows {
+		failed = errors.Join(failed, s.close(id))
+	}
+	return failed
+}
+
+func (s *BrokerServer) close(id uint64) error {
 	s.mu.Lock()
-	conn := s.flows[which.Flow]
-	delete(s.flows, which.Flow)
+	conn := s.flows[id]
+	delete(s.flows, id)
 	s.mu.Unlock()
 	if conn == nil {
-		return fmt.Errorf("%w: flow %d is not open", sandbox.ErrInvalid, which.Flow)
+		return fmt.Errorf("%w: flow %d is not open", sandbox.ErrInvalid, id)
 	}
 	return conn.Close()
 }

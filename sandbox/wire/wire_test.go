@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -290,6 +291,64 @@ func TestClosingTheServerCutsItsFlows(t *testing.T) {
 	}
 	if _, _, err := server.Handle(t.Context(), verbDial, body); !errors.Is(err, sandbox.ErrUnavailable) {
 		t.Fatalf("dial after close: %v", err)
+	}
+}
+
+// TestFlowsAreClosedTogether: closings wait a moment for others, each arrives, and
+// a reset is a reset at the far end.
+func TestFlowsAreClosedTogether(t *testing.T) {
+	const flows = 3*tellMost + 5
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	real := &dialBroker{addr: l.Addr().String()}
+	server := NewBrokerServer(real)
+	var told atomic.Int32
+	caller, _ := peers(t, func(ctx context.Context, verb string, body json.RawMessage, files []*os.File) (Reply, error) {
+		if verb == verbClosed {
+			told.Add(1)
+		}
+		reply, _, err := server.Handle(ctx, verb, body)
+		if err != nil {
+			t.Errorf("%s: %v", verb, err)
+		}
+		return reply, err
+	})
+	remote := NewBroker(caller)
+	var near, far []net.Conn
+	for range flows {
+		conn, err := remote.Dial(t.Context(), sandbox.Flow{Network: "tcp", Host: "allowed.example", Port: 80})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		near, far = append(near, conn), append(far, other)
+	}
+	near[0].SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+	if _, err := near[0].Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a read with a deadline: %v", err)
+	}
+	for _, conn := range near {
+		if err := conn.(interface{ SetLinger(int) error }).SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		conn.Close()
+	}
+	for _, conn := range far {
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Fatalf("the far end sees %v, want a reset", err)
+		}
+	}
+	if n := told.Load(); n > flows/4 {
+		t.Errorf("%d messages for %d flows", n, flows)
 	}
 }
 
