@@ -16,9 +16,6 @@ func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 // makePins returns with an empty directory for pins at path.
 func makePins(path string) error {
-	if err := mountPinRoot(); err != nil {
-		return err
-	}
 	if err := Lower(path); err != nil {
 		return err
 	}
@@ -28,8 +25,11 @@ func makePins(path string) error {
 	return nil
 }
 
-// mountPinRoot mounts the BPF file system where systemd would have done it.
-func mountPinRoot() error {
+// PinsOfUsers is the directory of the pins that consentry-bpf makes.
+const PinsOfUsers = pinRoot + "/consentry-users"
+
+// MountPinRoot mounts the BPF file system where systemd would have done it.
+func MountPinRoot() error {
 	var found unix.Statfs_t
 	if err := unix.Statfs(pinRoot, &found); err != nil {
 		return fmt.Errorf("%s: %w", pinRoot, err)
