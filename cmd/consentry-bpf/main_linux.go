@@ -51,7 +51,7 @@ func run(listen, pins string, idle time.Duration, log *slog.Logger) error {
 	if listen != "" {
 		idle = 0 // nobody would start it again
 	}
-	if err := bpfd.MakePins(pins); err != nil {
+	if err := bpfd.Prepare(pins); err != nil {
 		return err
 	}
 	if err := linuxhost.ConfineFences(pins); err != nil {

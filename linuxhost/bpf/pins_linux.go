@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -41,6 +42,16 @@ func MountPinRoot() error {
 		return fmt.Errorf("mount bpf on %s: %w", pinRoot, err)
 	}
 	return nil
+}
+
+// Warm has the library look around the machine once, for what a confined process
+// may not look at: mounts, in search of BPF tokens.
+func Warm() error {
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	if err != nil {
+		return notSupported(err)
+	}
+	return m.Close()
 }
 
 // Lower takes a fence down: with its pins gone, nothing holds its programs. It

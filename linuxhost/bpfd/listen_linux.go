@@ -69,9 +69,12 @@ func Listen(path string) (*net.UnixListener, error) {
 	return l, nil
 }
 
-// MakePins makes the directory of the pins, in the BPF file system, which is
-// mounted where nobody has done it.
-func MakePins(path string) error {
+// Prepare does what a confined process cannot: it makes the directory of the pins,
+// in the BPF file system, which is mounted where nobody has done it.
+func Prepare(path string) error {
+	if err := bpf.Warm(); err != nil {
+		return err
+	}
 	if err := bpf.MountPinRoot(); err != nil {
 		return err
 	}

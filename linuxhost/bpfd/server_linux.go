@@ -22,7 +22,7 @@ import (
 const (
 	maxConns    = 1024
 	maxConnsUID = 256             // starts at once, each with its own look at the fence
-	greetTime   = 5 * time.Second // for the first request
+	greetTime   = 2 * time.Second // for the first request
 	sendTime    = 5 * time.Second
 	lingerPause = 500 * time.Millisecond
 )
@@ -84,7 +84,7 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 			err = s.enter(uid)
 		}
 		if err != nil {
-			s.config.Log.Warn("a caller is turned away", "uid", uid, "err", err)
+			s.config.Log.Debug("a caller is turned away", "uid", uid, "err", err)
 			conn.Close()
 			continue
 		}
@@ -146,7 +146,7 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn, uid uint32) {
 	err := v.serve(ctx, conn)
 	conn.Close()
 	if err != nil && !errors.Is(err, io.EOF) && ctx.Err() == nil {
-		s.config.Log.Warn("a caller", "uid", uid, "err", err)
+		s.config.Log.Debug("a caller", "uid", uid, "err", err)
 	}
 	if v.claim == nil {
 		return

@@ -20,7 +20,7 @@ func Fences() Policy {
 			"read", "write", "pread64", "lseek", "close", "recvmsg", "sendmsg", "accept4", "shutdown",
 			"getsockname", "getpeername", "getsockopt", "setsockopt", "fstat", "fcntl", "pipe2"),
 		allow("cgroups, the kernel's types and pins: the folders that Landlock leaves",
-			"openat", "newfstatat", "statx", "getdents64", "readlinkat", "fstatfs", "mkdirat", "unlinkat", "getcwd"),
+			"openat", "newfstatat", "statx", "getdents64", "readlinkat", "statfs", "fstatfs", "mkdirat", "unlinkat", "getcwd"),
 		goRuntime,
 		{"no runnable memory", []string{"mmap", "mprotect"}, Rule{
 			Cases: []Case{{[]Test{{Arg: 2, Mask: protExec, Value: 0}}, Allow}}, Else: Refuse,
