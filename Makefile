@@ -42,7 +42,7 @@ unit:
 	@scripts/unit.sh $(PARALLEL)
 
 test-lsm: deps kernels ## the LSM programs and the host behind them, in QEMU, on two kernels
-	@CONSENTRY_LSM=1 go test -p 1 -timeout 30m -run 'LSM|WithoutBPF' ./linuxhost/bpf ./linuxhost ./attack
+	@CONSENTRY_LSM=1 go test -p 1 -timeout 30m -run 'LSM|WithoutBPF' ./linuxhost/bpf ./linuxhost/bpfd ./linuxhost ./attack
 
 bench-launch: build ## compare the start of a sandbox with bwrap, crun and runc (root)
 	@scripts/deps.sh bench
