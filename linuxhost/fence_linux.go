@@ -48,6 +48,9 @@ func (f *fence) get(ctx context.Context, config Config) (*bpf.Fence, error) {
 // raise loads the programs by our own rights, or has consentry-bpf do it.
 func (f *fence) raise(ctx context.Context, config Config) error {
 	tree, err := unifiedTree()
+	if err != nil && delegatedOnly() {
+		return fmt.Errorf("%w: eBPF programs: no cgroup of the cgroup2 tree was delegated to this user: %s", sandbox.ErrNotSupported, cgroupRemedy())
+	}
 	if err != nil {
 		return err
 	}
@@ -62,7 +65,8 @@ func (f *fence) raise(ctx context.Context, config Config) error {
 	}
 	asked, err := bpfd.Dial(config.fenceSocket(), around.Cgroup)
 	if err != nil {
-		return fmt.Errorf("eBPF programs: the agent runs as a user: %w; install it (packaging/systemd/consentry-bpf.socket), or run the agent as root", err)
+		return fmt.Errorf("%w: eBPF programs: the agent runs as a user, who loads none, and %w; install consentry-bpf (docs/rootless.md), or run the agent as root",
+			sandbox.ErrNotSupported, err)
 	}
 	if f.raised, err = bpf.RaiseBy(ctx, around, asked); err != nil {
 		return errors.Join(err, asked.Close())

@@ -21,7 +21,7 @@ const (
 )
 
 // ErrAbsent says that no consentry-bpf serves here.
-var ErrAbsent = fmt.Errorf("%w: consentry-bpf, which loads eBPF programs for users, is not there", sandbox.ErrNotSupported)
+var ErrAbsent = errors.New("no consentry-bpf answers")
 
 // Client has consentry-bpf load the programs of one fence. While it is open the
 // fence is in use. It is a bpf.Loader.
