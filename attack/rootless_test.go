@@ -63,5 +63,6 @@ func TestAttacksAsAUser(t *testing.T) {
 	text, err := os.ReadFile(probe)
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(shared, "probe"), text, 0o755))
-	asuser.Rerun(t, rootlessEnv, asuser.Desktop{}, allRows, "^$", probeEnv+"="+filepath.Join(shared, "probe"))
+	socket, _ := asuser.Fences(t, asuser.BuildFences(t))
+	asuser.Rerun(t, rootlessEnv, asuser.Desktop{}, allRows, "^$", probeEnv+"="+filepath.Join(shared, "probe"), fenceEnv+"="+socket)
 }

@@ -13,10 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/consentry/consentry/internal/asuser"
-	"github.com/consentry/consentry/linuxhost/bpf"
 	"github.com/consentry/consentry/linuxhost/bpfd"
 	"github.com/consentry/consentry/sandbox"
 )
@@ -27,62 +24,12 @@ const fenceEnv = "LINUXHOST_FENCES"
 // fencesInGuest is where consentry-bpf lies in a guest.
 const fencesInGuest = "/bin/consentry-bpf"
 
-// fenceProgram builds consentry-bpf.
-func fenceProgram(t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "consentry-bpf")
-	build := exec.Command("go", "build", "-o", program, "github.com/consentry/consentry/cmd/consentry-bpf")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return program
-}
-
-// serveFences runs consentry-bpf, and returns its socket.
-func serveFences(t *testing.T, program string) (socket string, cmd *exec.Cmd) {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "fences") // t.TempDir lies where only root may look
-	must(t, err)
-	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	must(t, os.Chmod(dir, 0o755)) //nolint:gosec // for users
-	socket = filepath.Join(dir, "sock")
-	pins := bpf.PinsOfUsers + "-" + filepath.Base(dir)
-	start := func() *exec.Cmd {
-		cmd := exec.Command(program, "-listen", socket, "-pins", pins)
-		cmd.Stdout, cmd.Stderr = testWriter{t}, testWriter{t}
-		must(t, cmd.Start())
-		return cmd
-	}
-	cmd = start()
-	t.Cleanup(func() {
-		cmd.Process.Signal(unix.SIGTERM)
-		cmd.Wait()
-		eventually(t, "no fence is left", func() bool {
-			left, err := os.ReadDir(pins)
-			if must(t, err); len(left) == 0 {
-				return true
-			}
-			next := start() // after one that was killed the next cleans up
-			time.Sleep(500 * time.Millisecond)
-			next.Process.Signal(unix.SIGTERM)
-			return next.Wait() != nil
-		})
-		must(t, bpf.Lower(pins))
-	})
-	eventually(t, "consentry-bpf serves", func() bool {
-		info, err := os.Stat(socket)
-		return err == nil && info.Mode().Perm() == 0o666
-	})
-	return socket, cmd
-}
-
 // TestRootlessBehindAFence: a user's agent with consentry-bpf.
 func TestRootlessBehindAFence(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to start consentry-bpf and become a user")
 	}
-	socket, _ := serveFences(t, fenceProgram(t))
+	socket, _ := asuser.Fences(t, asuser.BuildFences(t))
 	asuser.Rerun(t, rootlessEnv, asuser.Desktop{}, "^(TestAUserBehindAFence|TestTraceShows.*)$", "^$", fenceEnv+"="+socket)
 }
 
@@ -169,7 +116,7 @@ func TestUserWithLSM(t *testing.T) {
 		return // TestWithLSM boots the guest
 	}
 	if inside := os.Getenv(rootlessEnv) != ""; !inside {
-		socket, served := serveFences(t, fencesInGuest)
+		socket, served := asuser.Fences(t, fencesInGuest)
 		go func() { // the user's test says when
 			for range time.Tick(50 * time.Millisecond) {
 				if found, _ := filepath.Glob(os.TempDir() + "/user*/kill"); len(found) > 0 {

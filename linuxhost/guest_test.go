@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentry/consentry/internal/asuser"
 	"github.com/consentry/consentry/internal/vmtest"
 	"github.com/consentry/consentry/linuxhost"
 	"github.com/consentry/consentry/linuxhost/bpf"
@@ -20,7 +21,7 @@ import (
 
 // inGuestWithLSM are tests of this package that run a second time where LSM
 // programs judge: apps must work, and attacks must fail, behind them too.
-const inGuestWithLSM = "^(TestUserWithLSM)$"
+const inGuestWithLSM = "^(TestWithLSM|TestNothingOfTheHostIsSeen|TestFolderTakenBack|TestFolderTakenBackWhileMapped|TestPartsOfAFolder|TestUserWithLSM)$"
 
 // moreInGuestWithLSM take minutes under emulation: CONSENTRY_LONG=1.
 const moreInGuestWithLSM = "^(TestWithLSM|TestPostureIsWhatWasAsked|TestShare|TestExitCodes|TestNothingOfTheHostIsSeen|TestUpperPersistsMemoryDoesNot|TestVolume|TestFolder.*|TestPartsOfAFolder|TestUserWithLSM)$"
@@ -55,7 +56,7 @@ func TestWithLSM(t *testing.T) {
 	if os.Getenv("CONSENTRY_LONG") != "" {
 		pattern = moreInGuestWithLSM
 	}
-	fences := fenceProgram(t)
+	fences := asuser.BuildFences(t)
 	for _, kernel := range vmtest.LSMKernels() {
 		t.Run(kernel, func(t *testing.T) {
 			vmtest.Test(t, "github.com/consentry/consentry/linuxhost", pattern, vmtest.Config{

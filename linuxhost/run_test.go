@@ -5,6 +5,7 @@ package linuxhost_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"

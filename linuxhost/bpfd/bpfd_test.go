@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/consentry/consentry/internal/asuser"
 	"github.com/consentry/consentry/internal/vmtest"
 	"github.com/consentry/consentry/linuxhost"
 )
@@ -37,12 +38,7 @@ func TestFencesBehindLSM(t *testing.T) {
 	if inGuest() {
 		return
 	}
-	program := filepath.Join(t.TempDir(), "consentry-bpf")
-	build := exec.Command("go", "build", "-o", program, "github.com/consentry/consentry/cmd/consentry-bpf")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	program := asuser.BuildFences(t)
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
 		t.Skip("needs busybox (apt-get install busybox-static)")

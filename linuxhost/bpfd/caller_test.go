@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/consentry/consentry/internal/asuser"
 	"github.com/consentry/consentry/linuxhost"
 	"github.com/consentry/consentry/linuxhost/bpf"
 	"github.com/consentry/consentry/linuxhost/bpfd"
@@ -91,13 +92,7 @@ func newService(t *testing.T) *service {
 		pins: fmt.Sprintf("%s-test-%d", bpf.PinsOfUsers, os.Getpid()),
 	}
 	if !inGuest() {
-		s.program = filepath.Join(dir, "consentry-bpf")
-		build := exec.Command("go", "build", "-o", s.program, "github.com/consentry/consentry/cmd/consentry-bpf")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		out, err := build.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+		s.program = asuser.BuildFences(t)
 	}
 	t.Cleanup(func() {
 		s.kill()
