@@ -101,6 +101,13 @@ func (m *Maps) wanted(onlyRules, lsm bool) []slot {
 // LSM says whether LSM programs read these maps.
 func (m *Maps) LSM() bool { return m.mounts != nil }
 
+// TakeLSM takes the maps of LSM programs over, and closes what else from holds.
+func (m *Maps) TakeLSM(from *Maps) error {
+	m.mounts, m.filesystems, m.mapped = from.mounts, from.filesystems, from.mapped
+	from.mounts, from.filesystems, from.mapped = nil, nil, nil
+	return from.Close()
+}
+
 // Files are descriptors of all maps, for another process.
 func (m *Maps) Files() ([]*os.File, error) { return m.files(false) }
 

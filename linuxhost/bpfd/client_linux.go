@@ -69,9 +69,7 @@ func (c *Client) LSM(ctx context.Context, maps *bpf.Maps) error {
 	if !all.LSM() {
 		return errors.Join(fmt.Errorf("%w: consentry-bpf gave no maps of LSM programs", sandbox.ErrInvalid), all.Close())
 	}
-	old := *maps
-	*maps = *all
-	return old.Close()
+	return maps.TakeLSM(all)
 }
 
 // Lower takes the programs away, if nothing runs below the cgroup.
