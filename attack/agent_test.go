@@ -89,29 +89,27 @@ func swap(t *testing.T, path string) (stop func()) {
 	t.Helper()
 	over, done := make(chan struct{}), make(chan error, 1)
 	links := []string{"/proc", "/proc/sys", "../../proc", "/dev", "/", "/proc/self/root/proc", "/etc"}
+	steps := []func(n int) error{
+		func(int) error { return os.Mkdir(path, 0o755) },
+		func(int) error { return os.Remove(path) },
+		func(n int) error { return os.Symlink(links[n%len(links)], path) },
+		func(int) error { return os.Remove(path) },
+	}
 	go func() {
+		defer close(done)
 		for n := 0; ; n++ {
-			err := os.Mkdir(path, 0o755)
-			if err == nil {
-				time.Sleep(3 * time.Millisecond)
-				err = os.Remove(path)
-			}
-			if err == nil {
-				err = os.Symlink(links[n%len(links)], path)
-			}
-			if err == nil {
-				time.Sleep(3 * time.Millisecond)
-				err = os.Remove(path)
+			for _, step := range steps {
+				// A start may make the place too, or hold it.
+				if err := step(n); err != nil && !errors.Is(err, unix.EBUSY) && !errors.Is(err, os.ErrExist) && !errors.Is(err, os.ErrNotExist) {
+					done <- err
+					return
+				}
+				time.Sleep(2 * time.Millisecond)
 			}
 			select {
 			case <-over:
-				done <- err
 				return
 			default:
-			}
-			if err != nil && !errors.Is(err, unix.EBUSY) && !errors.Is(err, os.ErrExist) {
-				done <- err
-				return
 			}
 		}
 	}()
