@@ -58,6 +58,7 @@ func asUserInGuest(t *testing.T, pattern, socket string) {
 	const uid = 1000
 	var group string
 	for _, dir := range cgroupTrees(t) {
+		must(t, os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+pids +memory +cpu"), 0o600))
 		group = filepath.Join(dir, "user")
 		must(t, os.Mkdir(group, 0o755))
 		t.Cleanup(func() {
