@@ -122,8 +122,9 @@ func (p *prover) cgroup(ctx context.Context) error {
 }
 
 // lastWords is how long the kernel may take to let go of the programs of a fence
-// that was lowered.
-const lastWords = 3 * time.Second
+// that was lowered: it waits for all tasks to have left each, which takes
+// milliseconds, and seconds in a machine that is emulated.
+const lastWords = 15 * time.Second
 
 // allowed runs the child until everything is allowed that should be.
 func (p *prover) allowed(ctx context.Context) (said string, err error) {
