@@ -226,7 +226,7 @@ func TestCallersThatAreHostile(t *testing.T) {
 	}
 	c.wants("raised", "raise", above)
 	must(t, idle[0].SetReadDeadline(time.Now().Add(20*time.Second)))
-	if _, err := idle[0].Read(make([]byte, 1)); err != io.EOF {
+	if _, err := idle[0].Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("who said nothing was told %v", err)
 	}
 	for _, conn := range idle {
