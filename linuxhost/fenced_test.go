@@ -126,10 +126,11 @@ func TestUserWithLSM(t *testing.T) {
 				}
 			}
 		}()
-		asUserInGuest(t, "^(TestUserWithLSM|TestAUserBehindAFence|TestFolderTakenBack)$", socket)
+		asUserInGuest(t, "^(TestUserWithLSM|TestAUserBehindAFence)$", socket)
 		return
 	}
 	behindLSM(t)
+	t.Run("folder", TestFolderTakenBack)
 	t.Run("folder with a mapped file", aMappedFolderOfAUser)
 	t.Run("dead consentry-bpf", deadFences)
 }
