@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	raceTime  = 3 * time.Second
+	raceTime  = 1500 * time.Millisecond
 	raceTries = 20000
 )
 
