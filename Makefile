@@ -68,8 +68,9 @@ bench-oci: ## compare pulling images with skopeo+umoci, podman and containerd (r
 bench-openclaw: build ## compare the start of OpenClaw with a bare chroot and podman (root; minutes)
 	@scripts/bench-openclaw.sh
 
-kernels: ## fetch the distribution's kernels that the QEMU tests boot
+kernels: ## fetch what tests need of other releases: kernels that QEMU boots, a parser of AppArmor profiles
 	@scripts/kernels.sh
+	@scripts/apparmor.sh
 
 kernel: ## build the guest's kernel from Debian's source (ARCH=x86_64 or arm64; ten minutes, once)
 	@scripts/guest-kernel.sh $(or $(ARCH),x86_64)
