@@ -42,7 +42,7 @@ unit:
 	@scripts/unit.sh $(PARALLEL)
 
 test-lsm: deps kernels ## the LSM programs and the host behind them, in QEMU, on two kernels
-	@CONSENTRY_LSM=1 go test -p 1 -timeout 30m -run 'LSM|WithoutBPF' ./linuxhost/bpf ./linuxhost ./attack
+	@CONSENTRY_LSM=1 go test -p 1 -timeout 30m -run 'LSM|WithoutBPF' ./linuxhost/bpf ./linuxhost/bpfd ./linuxhost ./attack
 
 bench-launch: build ## compare the start of a sandbox with bwrap, crun and runc (root)
 	@scripts/deps.sh bench
@@ -68,8 +68,9 @@ bench-oci: ## compare pulling images with skopeo+umoci, podman and containerd (r
 bench-openclaw: build ## compare the start of OpenClaw with a bare chroot and podman (root; minutes)
 	@scripts/bench-openclaw.sh
 
-kernels: ## fetch the distribution's kernels that the QEMU tests boot
+kernels: ## fetch what tests need of other releases: kernels that QEMU boots, a parser of AppArmor profiles
 	@scripts/kernels.sh
+	@scripts/apparmor.sh
 
 kernel: ## build the guest's kernel from Debian's source (ARCH=x86_64 or arm64; ten minutes, once)
 	@scripts/guest-kernel.sh $(or $(ARCH),x86_64)

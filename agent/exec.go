@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -41,7 +42,11 @@ func (a *Agent) execRun(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer s.conn.Close()
-	if err := a.exec(l, execer, process, req.Stdin, s); err != nil {
+	err = a.exec(l, execer, process, req.Stdin, s)
+	if errors.Is(err, sandbox.ErrEnded) {
+		err = notRunning(rec.Name)
+	}
+	if err != nil {
 		s.fail(err)
 	}
 	return nil

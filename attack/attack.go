@@ -33,6 +33,9 @@ type Probe struct {
 	Limits sandbox.Limits
 	// Grants are what the user has allowed before, in words of the targets.
 	Grants []string
+	// Own is a folder of the host at /own that the app may write to. Such an app
+	// has fewer system calls.
+	Own bool
 	// Want is every attempt, with the results that mean the wall held.
 	Want map[string][]string
 	// Exit is how the program must end; the zero value is success.

@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 		if code, handled := linuxhost.Main(os.Args[1], os.Args[2:]); handled {
 			syscall.Exit(code) // os.Exit waits a second for the race detector
 		}
+		if os.Args[1] == "attack-agent" {
+			syscall.Exit(agentRole(os.Args[2:]))
+		}
 	}
 	if code, handled := asUser(); handled {
 		os.Exit(code)
@@ -48,7 +51,7 @@ func hosts(t *testing.T) map[string]sandbox.Host {
 	self, err := os.Executable()
 	must(t, err)
 	state := t.TempDir()
-	linux := linuxhost.New(linuxhost.Config{Self: self, StateDir: state})
+	linux := linuxhost.New(linuxhost.Config{Self: self, StateDir: state, FenceSocket: os.Getenv(fenceEnv)})
 	t.Cleanup(func() { must(t, linuxhost.Cleanup(context.Background(), state, nil)) })
 	if err := linux.Check(context.Background()); err != nil {
 		t.Skipf("the native Linux host lacks a part: %v", err)
@@ -128,7 +131,8 @@ func allCapabilities() []byte {
 type outside struct {
 	victim   *exec.Cmd
 	secret   string
-	shared   string // a folder the app is given, in which a program of the host serves
+	shared   string // a folder the app is given to read, in which a program of the host serves
+	own      string // one that it may write to
 	socket   net.Listener
 	abstract net.Listener
 	reached  chan string
@@ -148,7 +152,10 @@ func newOutside(t *testing.T) *outside {
 	must(t, err)
 	o.abstract, err = net.Listen("unix", fmt.Sprintf("@attack-%d", os.Getpid()))
 	must(t, err)
-	o.shared = t.TempDir()
+	o.shared, o.own = t.TempDir(), t.TempDir()
+	must(t, os.WriteFile(filepath.Join(o.shared, "file"), []byte("to be read"), 0o666))
+	must(t, os.Chmod(filepath.Join(o.shared, "file"), 0o666))
+	t.Cleanup(moveOut(o.own))
 	inShare, err := net.Listen("unix", filepath.Join(o.shared, "served.sock"))
 	must(t, err)
 	must(t, os.Chmod(inShare.Addr().String(), 0o777))
@@ -169,6 +176,26 @@ func newOutside(t *testing.T) *outside {
 	return o
 }
 
+// moveOut moves a directory that an app has made ready out of the app's folder.
+func moveOut(folder string) (stop func()) {
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for tick := time.NewTicker(5 * time.Millisecond); ; {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+			}
+			if _, err := os.Stat(filepath.Join(folder, "climb", "ready")); err == nil {
+				//nolint:errcheck // the app sees whether it was moved
+				os.Rename(filepath.Join(folder, "climb"), folder+"-climb")
+			}
+		}
+	}()
+	return func() { close(over); <-done }
+}
+
 func (o *outside) targets() []string {
 	return []string{
 		fmt.Sprintf("pid=%d", o.victim.Process.Pid), "file=" + o.secret, "socket=" + o.socket.Addr().String(),
@@ -184,7 +211,7 @@ func (o *outside) state(t *testing.T) string {
 	must(t, err)
 	var all bytes.Buffer
 	for _, path := range []string{
-		self, o.secret, "/proc/self/mountinfo", "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/kernel/hostname",
+		self, o.secret, filepath.Join(o.shared, "file"), "/proc/self/mountinfo", "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/kernel/hostname",
 		"/proc/sys/fs/suid_dumpable", "/proc/sys/net/ipv4/ip_forward", "/proc/net/route", "/proc/modules", "/proc/keys",
 	} {
 		text, err := os.ReadFile(path)
@@ -249,6 +276,9 @@ func TestAttacks(t *testing.T) {
 					Image:  &sandbox.Image{Lower: []string{root}, IDBase: 0x30000000},
 					Stop:   sandbox.StopRule{Grace: time.Second},
 					Mounts: []sandbox.Mount{{Source: o.shared, Target: "/shared", ReadOnly: true}},
+				}
+				if p.Own {
+					spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: o.own, Target: "/own"})
 				}
 				report, err := attack.Run(context.Background(), host, spec, brokerBeside{t: t}, p, o.targets())
 				must(t, err)

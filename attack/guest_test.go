@@ -34,7 +34,7 @@ func TestAttacksBehindLSM(t *testing.T) {
 	program := buildProbe(t)
 	for _, kernel := range vmtest.LSMKernels() {
 		t.Run(kernel, func(t *testing.T) {
-			vmtest.Test(t, "github.com/consentry/consentry/attack", "^TestAttacks$", vmtest.Config{
+			vmtest.Test(t, "github.com/consentry/consentry/attack", allRows, vmtest.Config{
 				Kernel: kernel, Files: map[string]string{probeInGuest: program, "/bin/sleep": busybox}, Disk: 256, Timeout: 9 * time.Minute,
 			})
 		})

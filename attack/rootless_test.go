@@ -20,6 +20,7 @@ import (
 const (
 	rootlessEnv = "ATTACK_ROOTLESS"
 	probeEnv    = "ATTACK_PROBE"
+	fenceEnv    = "ATTACK_FENCES" // the socket of consentry-bpf, where there is one
 )
 
 // asUser moves a test program that a user started into the user's namespaces.
@@ -46,6 +47,9 @@ func hostSuffix() string {
 	return ""
 }
 
+// allRows are the tests that hold the table's rows on a host.
+const allRows = "^(TestAttacks|TestMaskRace|TestEventFlood|TestKilledAgent)$"
+
 // TestAttacksAsAUser: the same table, on a host without any right.
 func TestAttacksAsAUser(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -59,5 +63,6 @@ func TestAttacksAsAUser(t *testing.T) {
 	text, err := os.ReadFile(probe)
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(shared, "probe"), text, 0o755))
-	asuser.Rerun(t, rootlessEnv, asuser.Desktop{}, "^TestAttacks$", "^$", probeEnv+"="+filepath.Join(shared, "probe"))
+	socket, _ := asuser.Fences(t, asuser.BuildFences(t))
+	asuser.Rerun(t, rootlessEnv, asuser.Desktop{}, allRows, "^$", probeEnv+"="+filepath.Join(shared, "probe"), fenceEnv+"="+socket)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/consentry/consentry/linuxhost/bpf"
+	"github.com/consentry/consentry/linuxhost/bpfd"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -28,51 +30,92 @@ type fence struct {
 	mu     sync.Mutex
 	tried  bool
 	raised *bpf.Fence
-	err    error // why not even the cgroup programs stand
+	asked  *bpfd.Client // who raised it for a user; nil for root
+	err    error        // why not even the cgroup programs stand
 }
-
-// errNoPrograms: a user loads none.
-var errNoPrograms = fmt.Errorf("%w: eBPF programs: the agent runs as a user, and only root loads them", sandbox.ErrNotSupported)
 
 // get raises the fence, once.
 func (f *fence) get(ctx context.Context, config Config) (*bpf.Fence, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.tried {
-		f.raised, f.err = raiseFence(context.WithoutCancel(ctx), config)
+		f.err = f.raise(context.WithoutCancel(ctx), config)
 		f.tried = true
 	}
 	return f.raised, f.err
 }
 
-func raiseFence(ctx context.Context, config Config) (*bpf.Fence, error) {
-	if delegatedOnly() {
-		return nil, errNoPrograms
-	}
+// raise loads the programs by our own rights, or has consentry-bpf do it.
+func (f *fence) raise(ctx context.Context, config Config) error {
 	tree, err := unifiedTree()
+	if err != nil && delegatedOnly() {
+		return fmt.Errorf("%w: eBPF programs: no cgroup of the cgroup2 tree was delegated to this user: %s", sandbox.ErrNotSupported, cgroupRemedy())
+	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	above := stateCgroup(config.StateDir)
 	if err := tree.mkdir(above); err != nil {
-		return nil, fmt.Errorf("cgroup of the eBPF programs: %w", err)
+		return fmt.Errorf("cgroup of the eBPF programs: %w", err)
 	}
-	return bpf.Raise(ctx, bpf.Config{Cgroup: tree.at(above), Name: filepath.Base(above), Self: config.Self})
+	around := bpf.Config{Cgroup: tree.at(above), Name: filepath.Base(above), Self: config.Self}
+	if !delegatedOnly() {
+		f.raised, err = bpf.Raise(ctx, around)
+		return err
+	}
+	asked, err := bpfd.Dial(config.fenceSocket(), around.Cgroup)
+	if err != nil {
+		return fmt.Errorf("%w: eBPF programs: the agent runs as a user, who loads none, and %w; install consentry-bpf (docs/rootless.md), or run the agent as root",
+			sandbox.ErrNotSupported, err)
+	}
+	if f.raised, err = bpf.RaiseBy(ctx, around, asked); err != nil {
+		return errors.Join(err, asked.Close())
+	}
+	f.asked = asked
+	return nil
+}
+
+// fenceSocket is where consentry-bpf answers.
+func (c Config) fenceSocket() string {
+	if c.FenceSocket != "" {
+		return c.FenceSocket
+	}
+	return bpfd.SocketPath
 }
 
 // lower takes the programs away; nothing of the host runs any more.
 func (f *fence) lower(stateDir string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.tried, f.raised, f.err = false, nil, nil
-	return lowerFence(stateDir)
+	raised, asked := f.raised, f.asked
+	f.tried, f.raised, f.asked, f.err = false, nil, nil, nil
+	var errs error
+	if raised != nil {
+		errs = raised.Maps.Close()
+	}
+	if asked != nil {
+		return errors.Join(errs, asked.Close()) // it lowers what nobody holds
+	}
+	return errors.Join(errs, lowerFence(stateDir))
 }
 
 func lowerFence(stateDir string) error {
 	if delegatedOnly() {
-		return nil // a user has raised none
+		return nil // consentry-bpf does it
 	}
 	return bpf.Lower(bpf.PinsOf(filepath.Base(stateCgroup(stateDir))))
+}
+
+// call is what launchers are told of a fence.
+func (h *Host) fenceCall(raised *bpf.Fence) fenceCall {
+	if raised == nil {
+		return fenceCall{}
+	}
+	call := fenceCall{Judged: true, Pins: raised.Pins}
+	if raised.Pins == "" {
+		call.Socket = h.config.fenceSocket()
+	}
+	return call
 }
 
 // unifiedTree is the cgroup2 tree, with controllers or without: programs are
@@ -92,7 +135,8 @@ func unifiedTree() (hierarchy, error) {
 
 // verdicts are the rules of one sandbox, as its launcher holds them.
 type verdicts struct {
-	pins    string
+	call    fenceCall
+	above   string // directory of the cgroup that is fenced
 	pinned  uint64 // see bpf.Sandbox
 	rules   *bpf.Rules
 	cgroup  uint64
@@ -100,26 +144,26 @@ type verdicts struct {
 }
 
 // openVerdicts lets the sandbox of g be built; from here until seal only our
-// own code runs in it.
-func openVerdicts(pins string, g *cgroup) (*verdicts, error) {
+// own code runs in it. maps are those of the rules.
+func openVerdicts(call fenceCall, maps []*os.File, g *cgroup) (*verdicts, error) {
+	rules, err := bpf.RulesOf(maps)
+	if err != nil {
+		return nil, err
+	}
 	dir := ""
 	for _, h := range g.trees {
 		if h.v2 {
 			dir = h.at(g.path)
 		}
 	}
-	id, err := bpf.CgroupID(dir)
-	if err != nil {
-		return nil, err
+	v := &verdicts{call: call, above: filepath.Dir(dir), rules: rules}
+	if v.cgroup, err = bpf.CgroupID(dir); err == nil {
+		err = rules.Build(v.cgroup)
 	}
-	rules, err := bpf.OpenRules(pins)
 	if err != nil {
-		return nil, err
-	}
-	if err := rules.Build(id); err != nil {
 		return nil, errors.Join(err, rules.Close())
 	}
-	return &verdicts{pins: pins, rules: rules, cgroup: id}, nil
+	return v, nil
 }
 
 // pinTo has only files run that did not change since then; a zero time allows all.
@@ -142,8 +186,9 @@ func (v *verdicts) recognize(pid int) error {
 	})
 }
 
-// seal has the programs judge from here on. pid is init, with all its mounts made.
-func (v *verdicts) seal(pid int) error {
+// seal has the programs judge from here on. pid is init, with all its mounts made;
+// folders are those that can be taken back.
+func (v *verdicts) seal(pid int, folders []uint64) error {
 	s := v.sandbox
 	s.Pinned = v.pinned
 	if v.rules.LSM() { // the others know no files
@@ -153,6 +198,11 @@ func (v *verdicts) seal(pid int) error {
 		}
 		if err != nil {
 			return fmt.Errorf("seal: %w", err)
+		}
+		for i := range s.Mounts {
+			if slices.Contains(folders, s.Mounts[i].ID) {
+				s.Mounts[i].Rights |= bpf.Noted
+			}
 		}
 	}
 	v.sandbox = s
@@ -185,15 +235,33 @@ func (v *verdicts) close() error {
 	return errors.Join(v.rules.Forget(v.cgroup, v.sandbox), v.rules.Close())
 }
 
-// attached says which of the programs no longer are. v is nil where none stands.
+// attached says which of the programs no longer are, as we see it, or as who
+// raised them does. v is nil where none stands.
 func (v *verdicts) attached() error {
 	if v == nil {
 		return nil
 	}
-	if have, want := bpf.Attached(v.pins, v.rules.LSM()); have != want {
+	have, want, err := v.count()
+	if err != nil {
+		return fmt.Errorf("what is attached cannot be read back: %w", err)
+	}
+	if have != want {
 		return fmt.Errorf("%d of %d programs are attached", have, want)
 	}
 	return nil
+}
+
+func (v *verdicts) count() (have, want int, err error) {
+	if v.call.Socket == "" {
+		have, want = bpf.Attached(v.call.Pins, v.rules.LSM())
+		return have, want, nil
+	}
+	asked, err := bpfd.Dial(v.call.Socket, v.above)
+	if err != nil {
+		return 0, 0, err
+	}
+	have, want, err = asked.Attached(context.Background())
+	return have, want, errors.Join(err, asked.Close())
 }
 
 // walls are the two lines of posture. v is nil where no program stands.
@@ -216,6 +284,12 @@ func (v *verdicts) walls(lsm string, detached error) []sandbox.Wall {
 			first.Detail += "; only programs of the image are run"
 		}
 	}
+	if v.call.Socket != "" {
+		line.Detail += raisedFor
+	}
+	if v.rules.LSM() && v.call.Socket != "" {
+		first.Detail += raisedFor
+	}
 	if err != nil {
 		line.Detail = err.Error()
 		if v.rules.LSM() {
@@ -225,12 +299,19 @@ func (v *verdicts) walls(lsm string, detached error) []sandbox.Wall {
 	return []sandbox.Wall{first, line}
 }
 
+// raisedFor ends what is said of a wall that somebody else holds up.
+const raisedFor = "; by consentry-bpf"
+
 // surveyed are the same two lines before there is a sandbox.
 func surveyed(raised *bpf.Fence, err error) []sandbox.Wall {
 	line := sandbox.Wall{Name: wallNetLine, Required: raised != nil, Stands: raised != nil, Detail: "a denial was proven"}
 	first := sandbox.Wall{Name: wallLSM, Required: true, Waiver: sandbox.WaiveLSM, Stands: raised != nil && raised.LSM == nil, Detail: "a denial was proven"}
 	if raised == nil {
 		line.Detail = err.Error()
+	}
+	if raised != nil && raised.Pins == "" {
+		line.Detail += raisedFor
+		first.Detail += raisedFor
 	}
 	if !first.Stands {
 		first.Detail = lsmText(raised, err)
@@ -248,14 +329,6 @@ func lsmText(f *bpf.Fence, err error) string {
 	}
 	text := strings.TrimPrefix(err.Error(), sandbox.ErrNotSupported.Error()+": ")
 	return strings.TrimPrefix(text, wallLSM+": ")
-}
-
-// pinsOf is the directory of the pins, "" where there are none.
-func pinsOf(f *bpf.Fence) string {
-	if f == nil {
-		return ""
-	}
-	return f.Pins
 }
 
 // Close ends what waits and takes the eBPF programs away. No app may run.

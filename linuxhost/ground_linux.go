@@ -34,7 +34,7 @@ var errOtherGround = fmt.Errorf("%w: the sandbox was prepared for another kind o
 // fits says whether a run may stand on g. The name of the cgroup means nothing.
 func (g *ground) fits(call groundCall) bool {
 	had := g.call
-	return had.StateDir == call.StateDir && had.IDBase == call.IDBase && had.Pins == call.Pins &&
+	return had.StateDir == call.StateDir && had.IDBase == call.IDBase && had.Fence == call.Fence &&
 		!slices.Contains(call.Waived, sandbox.WaiveCgroup)
 }
 
@@ -85,8 +85,8 @@ func (l *launcher) lay(ctx context.Context, call groundCall) error {
 	}
 	l.mu.Lock()
 	l.group, l.state, l.ids = group, call.StateDir, span
-	if call.Pins != "" {
-		l.verdicts, err = openVerdicts(call.Pins, group)
+	if call.Fence.Judged {
+		l.verdicts, err = openVerdicts(call.Fence, l.takeMaps(), group)
 	}
 	l.mu.Unlock()
 	if err != nil {

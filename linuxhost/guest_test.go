@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentry/consentry/internal/asuser"
 	"github.com/consentry/consentry/internal/vmtest"
 	"github.com/consentry/consentry/linuxhost"
 	"github.com/consentry/consentry/linuxhost/bpf"
@@ -20,10 +21,10 @@ import (
 
 // inGuestWithLSM are tests of this package that run a second time where LSM
 // programs judge: apps must work, and attacks must fail, behind them too.
-const inGuestWithLSM = "^(TestWithLSM|TestNothingOfTheHostIsSeen|TestFolderTakenBack|TestFolderTakenBackWhileMapped|TestPartsOfAFolder)$"
+const inGuestWithLSM = "^(TestWithLSM|TestNothingOfTheHostIsSeen|TestFolderTakenBack|TestFolderTakenBackWhileMapped|TestPartsOfAFolder|TestUserWithLSM)$"
 
 // moreInGuestWithLSM take minutes under emulation: CONSENTRY_LONG=1.
-const moreInGuestWithLSM = "^(TestWithLSM|TestPostureIsWhatWasAsked|TestShare|TestExitCodes|TestNothingOfTheHostIsSeen|TestUpperPersistsMemoryDoesNot|TestVolume|TestFolder.*|TestPartsOfAFolder)$"
+const moreInGuestWithLSM = "^(TestWithLSM|TestPostureIsWhatWasAsked|TestShare|TestExitCodes|TestNothingOfTheHostIsSeen|TestUpperPersistsMemoryDoesNot|TestVolume|TestFolder.*|TestPartsOfAFolder|TestUserWithLSM)$"
 
 // denials logs what the kernel denied in a test that failed.
 func (b *bench) denials() {
@@ -55,10 +56,11 @@ func TestWithLSM(t *testing.T) {
 	if os.Getenv("CONSENTRY_LONG") != "" {
 		pattern = moreInGuestWithLSM
 	}
+	fences := asuser.BuildFences(t)
 	for _, kernel := range vmtest.LSMKernels() {
 		t.Run(kernel, func(t *testing.T) {
 			vmtest.Test(t, "github.com/consentry/consentry/linuxhost", pattern, vmtest.Config{
-				Kernel: kernel, Files: map[string]string{"/bin/busybox": busybox}, Disk: 256,
+				Kernel: kernel, Files: map[string]string{"/bin/busybox": busybox, fencesInGuest: fences}, Disk: 256,
 				Timeout: 10 * time.Minute,
 			})
 		})

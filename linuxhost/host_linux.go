@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"sync"
 	"syscall"
 
@@ -25,6 +26,9 @@ type Config struct {
 	Self     string       // path of the executable to start as launcher
 	StateDir string       // the agent's own, 0700; never shared
 	Log      *slog.Logger // nil discards
+	// FenceSocket is where consentry-bpf answers an agent that is not root; "" is
+	// bpfd.SocketPath.
+	FenceSocket string
 }
 
 // Host runs apps natively on Linux.
@@ -117,7 +121,7 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (
 	raised, noFence := h.fence.get(ctx, h.config)
 	defer h.refill()
 	call := startCall{Spec: spec, Ground: h.groundOf(spec, raised), NoLSM: lsmText(raised, noFence), Attached: mask}
-	l, started, err := h.launch(ctx, call, files)
+	l, started, err := h.launch(ctx, call, raised, files)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", spec.Name, err)
 	}
@@ -188,7 +192,7 @@ func (h *Host) Settle() {
 }
 
 // launch has a launcher that waits run the app, or else a new one.
-func (h *Host) launch(ctx context.Context, call startCall, files []*os.File) (l *launcherHold, started startReply, err error) {
+func (h *Host) launch(ctx context.Context, call startCall, raised *bpf.Fence, files []*os.File) (l *launcherHold, started startReply, err error) {
 	if one := h.takeReady(call.Spec.Image.IDBase); one != nil {
 		_, err := one.launcher.peer.Call(ctx, verbStart, call, &started, files...)
 		if err == nil {
@@ -201,7 +205,7 @@ func (h *Host) launch(ctx context.Context, call startCall, files []*os.File) (l 
 		}
 		h.config.Log.Warn("a sandbox that was ready was of no use", "run", call.Spec.ID, "err", err)
 	}
-	l, err = h.startLauncher(call.Spec.ID)
+	l, err = h.startLauncher(call.Spec.ID, raised)
 	if err != nil {
 		return nil, started, err
 	}
@@ -214,7 +218,7 @@ func (h *Host) launch(ctx context.Context, call startCall, files []*os.File) (l 
 
 func (h *Host) groundOf(spec sandbox.Spec, raised *bpf.Fence) groundCall {
 	return groundCall{
-		Name: spec.ID, StateDir: h.config.StateDir, IDBase: spec.Image.IDBase, Pins: pinsOf(raised),
+		Name: spec.ID, StateDir: h.config.StateDir, IDBase: spec.Image.IDBase, Fence: h.fenceCall(raised),
 		Waived: spec.Waived,
 	}
 }
@@ -226,17 +230,27 @@ type launcherHold struct {
 	gone chan struct{} // closed when the process has ended
 }
 
-func (h *Host) startLauncher(id string) (*launcherHold, error) {
+// startLauncher passes the maps of the fence's rules, if there is one, after the
+// wire.
+func (h *Host) startLauncher(id string, raised *bpf.Fence) (*launcherHold, error) {
+	var maps []*os.File
+	if raised != nil {
+		var err error
+		if maps, err = raised.Maps.RuleFiles(); err != nil {
+			return nil, err
+		}
+	}
+	defer fdwire.CloseAll(maps)
 	conn, theirs, err := fdwire.Pair()
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
-	cmd := exec.Command(h.config.Self, launcherName)
+	cmd := exec.Command(h.config.Self, launcherName, strconv.Itoa(len(maps)))
 	cmd.Args[0] = selfName
 	cmd.Env = []string{"GOMAXPROCS=1"}
 	cmd.Dir = "/"
-	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.ExtraFiles = append([]*os.File{theirs}, maps...)
 	cmd.Stderr = &complaints{log: h.config.Log, run: id}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a Ctrl-C at the agent's terminal is not for it
 	if err := cmd.Start(); err != nil {

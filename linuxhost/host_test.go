@@ -84,7 +84,7 @@ func bareBench(t testing.TB) *bench {
 	self, err := os.Executable()
 	must(t, err)
 	b.host = linuxhost.New(linuxhost.Config{
-		Self: self, StateDir: b.state,
+		Self: self, StateDir: b.state, FenceSocket: os.Getenv(fenceEnv),
 		Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
 	})
 	t.Cleanup(b.nothingLeft)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -226,7 +227,7 @@ func (l *launcher) sever(ctx context.Context, gone *folderTree, taken *sandbox.T
 			return err
 		}
 	}
-	users, err := usersOf(group, gone.ids)
+	users, err := l.usersOf(group, gone)
 	if err != nil {
 		return err
 	}
@@ -249,6 +250,40 @@ func (l *launcher) judgedAs() uint64 {
 		return 0
 	}
 	return l.verdicts.cgroup
+}
+
+// errMapped ends an app of a user's agent.
+var errMapped = errors.New("the app has mapped a file there, and only root may look which process it was")
+
+// usersOf finds who holds files of a folder. Where only root may see mappings,
+// LSM programs have noted whether there ever was one.
+func (l *launcher) usersOf(group *cgroup, gone *folderTree) (users, error) {
+	noted, mapped, err := l.noted(gone.mounts)
+	if err != nil {
+		return users{}, err
+	}
+	found, err := usersOf(group, gone.ids, !noted || mapped)
+	if noted && mapped && errors.Is(err, fs.ErrPermission) {
+		return users{}, errMapped
+	}
+	return found, err
+}
+
+// noted says whether mappings are noted, and whether there was one.
+func (l *launcher) noted(mounts []bpf.Mount) (noted, mapped bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.verdicts == nil || !l.verdicts.rules.LSM() {
+		return false, false, nil
+	}
+	for _, m := range mounts {
+		was, err := l.verdicts.rules.Mapped(l.verdicts.cgroup, m.ID)
+		if err != nil {
+			return true, true, err
+		}
+		mapped = mapped || was
+	}
+	return true, mapped, nil
 }
 
 // judged says whether LSM programs judge this sandbox.
@@ -279,6 +314,7 @@ func (l *launcher) disallow(mounts []bpf.Mount) error {
 // allow adds rights for mounts while the app runs.
 func (v *verdicts) allow(mounts []bpf.Mount) error {
 	for _, m := range mounts {
+		m.Rights |= bpf.Noted
 		if v.pinned != 0 {
 			m.Rights &^= bpf.Exec
 		}

@@ -173,11 +173,26 @@ func (i *instance) Exec(ctx context.Context, p sandbox.Process) (sandbox.Running
 	var reply runReply
 	_, err := i.launcher.peer.Call(ctx, verbRun, runCall{Process: p, Attached: mask}, &reply, files...)
 	if err != nil {
-		return nil, fmt.Errorf("exec: %w", err)
+		return nil, fmt.Errorf("exec: %w", i.ended(ctx, err))
 	}
 	running := i.process(reply.Number)
 	running.failed = reply.Failed
 	return running, nil
+}
+
+// ended says so where the launcher hung up because the app has ended.
+func (i *instance) ended(ctx context.Context, err error) error {
+	if !errors.Is(err, sandbox.ErrUnavailable) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second) // it is known before, but for a launcher that was killed
+	defer cancel()
+	select {
+	case <-i.over:
+		return sandbox.ErrEnded
+	case <-ctx.Done():
+		return err
+	}
 }
 
 // process is one that init started, by its number.

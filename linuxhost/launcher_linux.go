@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -33,7 +34,8 @@ type launcher struct {
 	landlock int
 	hadRoot  bool // a process was started as the image's root
 	paused   bool
-	verdicts *verdicts // nil where no eBPF program stands
+	maps     []*os.File // of the rules of verdicts, until those are there
+	verdicts *verdicts  // nil where no eBPF program stands
 	noLSM    string
 	consoles map[int]*console // by process number
 	spots    map[string]*spot // of folders, by their place inside
@@ -43,7 +45,11 @@ type launcher struct {
 }
 
 // launcherMain serves the agent until it hangs up, and takes the sandbox down.
-func launcherMain() error {
+func launcherMain(args []string) error {
+	inherited, err := inheritedMaps(args)
+	if err != nil {
+		return err
+	}
 	// Whoever started the agent may have left descriptors open across exec.
 	if err := unix.CloseRange(wireFD+1, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("close what was inherited: %w", err)
@@ -57,6 +63,7 @@ func launcherMain() error {
 		consoles: map[int]*console{},
 		spots:    map[string]*spot{},
 		ended:    make(chan struct{}),
+		maps:     inherited,
 	}
 	peer := wire.New(conn, l.handle)
 	gone := make(chan struct{})
@@ -73,6 +80,32 @@ func launcherMain() error {
 			return l.tearDown()
 		}
 	}
+}
+
+// maxRuleMaps bounds the maps that are passed to a launcher.
+const maxRuleMaps = 8
+
+// inheritedMaps are the maps of the fence's rules; the first argument counts them.
+func inheritedMaps(args []string) ([]*os.File, error) {
+	if len(args) == 0 {
+		return nil, nil
+	}
+	n, err := strconv.Atoi(args[0])
+	if err != nil || n < 0 || n > maxRuleMaps {
+		return nil, fmt.Errorf("%w: %q maps of the kernel", sandbox.ErrInvalid, args[0])
+	}
+	var files []*os.File
+	for fd := wireFD + 1; len(files) < n; fd++ {
+		files = append(files, os.NewFile(uintptr(fd), "map")) //nolint:gosec // a descriptor
+	}
+	return files, nil
+}
+
+// takeMaps hands them over. mu is held.
+func (l *launcher) takeMaps() []*os.File {
+	maps := l.maps
+	l.maps = nil
+	return maps
 }
 
 // tearDown leaves nothing of the run: when the app has ended, when the agent
@@ -216,13 +249,26 @@ func (l *launcher) build(ctx context.Context, call startCall, link *os.File) err
 	l.mu.Lock()
 	l.landlock = walls.Landlock
 	if l.verdicts != nil {
-		err = l.verdicts.seal(child.pid())
+		err = l.verdicts.seal(child.pid(), l.folders())
 	}
 	l.mu.Unlock()
 	if err != nil {
 		return err
 	}
 	return l.verify(stands)
+}
+
+// folders are the mounts of those that were given at the start. mu is held.
+func (l *launcher) folders() []uint64 {
+	var ids []uint64
+	for _, s := range l.spots {
+		if s.given != nil {
+			for _, m := range s.given.mounts {
+				ids = append(ids, m.ID)
+			}
+		}
+	}
+	return ids
 }
 
 func closeIf(f *os.File) error {

@@ -43,7 +43,7 @@ func Main(name string, args []string) (exitCode int, handled bool) {
 	}
 	switch name {
 	case launcherName:
-		err = launcherMain()
+		err = launcherMain(args)
 	case initName:
 		err = initMain()
 	case holderName:

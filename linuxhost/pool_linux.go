@@ -82,11 +82,11 @@ func (h *Host) prepare(ctx context.Context) (*prepared, error) {
 func (h *Host) lay(ctx context.Context, idBase uint32) (*prepared, error) {
 	raised, _ := h.fence.get(ctx, h.config)
 	name := "ready" + strings.ToLower(rand.Text())
-	l, err := h.startLauncher(name)
+	l, err := h.startLauncher(name, raised)
 	if err != nil {
 		return nil, err
 	}
-	call := groundCall{Name: name, StateDir: h.config.StateDir, IDBase: idBase, Pins: pinsOf(raised)}
+	call := groundCall{Name: name, StateDir: h.config.StateDir, IDBase: idBase, Fence: h.fenceCall(raised)}
 	if _, err := l.peer.Call(ctx, verbGround, call, nil); err != nil {
 		l.end()
 		return nil, fmt.Errorf("prepare a sandbox: %w", err)

@@ -65,11 +65,19 @@ const appProcess = 1
 
 // groundCall is what a sandbox is begun with, before anything of an app is there.
 type groundCall struct {
-	Name     string   `json:"name"` // of its cgroup
-	StateDir string   `json:"stateDir"`
-	IDBase   uint32   `json:"idBase"`
-	Pins     string   `json:"pins,omitempty"` // of the eBPF programs that judge
-	Waived   []string `json:"waived,omitempty"`
+	Name     string    `json:"name"` // of its cgroup
+	StateDir string    `json:"stateDir"`
+	IDBase   uint32    `json:"idBase"`
+	Fence    fenceCall `json:"fence"`
+	Waived   []string  `json:"waived,omitempty"`
+}
+
+// fenceCall says which eBPF programs judge. Their maps are open in the launcher
+// from its birth.
+type fenceCall struct {
+	Judged bool   `json:"judged"`           // false: none
+	Pins   string `json:"pins,omitempty"`   // where they are pinned
+	Socket string `json:"socket,omitempty"` // of consentry-bpf, where it has them pinned
 }
 
 type startCall struct {

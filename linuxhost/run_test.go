@@ -5,6 +5,7 @@ package linuxhost_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -248,5 +249,8 @@ func TestExec(t *testing.T) {
 	}
 	if n := countProcesses(t, "sleep\x00"+nap(62)); n != 0 {
 		t.Errorf("%d exec processes live on", n)
+	}
+	if _, err := app.(sandbox.Execer).Exec(ctx, sandbox.Process{Args: []string{"true"}}); !errors.Is(err, sandbox.ErrEnded) {
+		t.Errorf("exec in an app that has ended: %v", err)
 	}
 }

@@ -36,11 +36,11 @@ type watcher struct {
 	missed uint64 // events for which the channel had no room; under the tracer's lock
 }
 
-func (t *tracer) join(pins string, cgroup uint64, all bool) (*watcher, error) {
+func (t *tracer) join(maps *bpf.Maps, cgroup uint64, all bool) (*watcher, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ring == nil {
-		ring, err := bpf.OpenRing(pins)
+		ring, err := maps.Ring()
 		if err != nil {
 			return nil, err
 		}
@@ -137,11 +137,11 @@ func (h *Host) trace(ctx context.Context, cgroup uint64, over <-chan struct{}, s
 			return err
 		}
 	}
-	return h.watch(ctx, raised.Pins, cgroup, true, over, see)
+	return h.watch(ctx, raised.Maps, cgroup, true, over, see)
 }
 
-func (h *Host) watch(ctx context.Context, pins string, cgroup uint64, all bool, over <-chan struct{}, see func(sandbox.TraceEvent) error) (err error) {
-	w, err := h.tracer.join(pins, cgroup, all)
+func (h *Host) watch(ctx context.Context, maps *bpf.Maps, cgroup uint64, all bool, over <-chan struct{}, see func(sandbox.TraceEvent) error) (err error) {
+	w, err := h.tracer.join(maps, cgroup, all)
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (h *Host) refusals(ctx context.Context, cgroup uint64, over <-chan struct{}
 	if noFence != nil {
 		return nil //nolint:nilerr // posture says so
 	}
-	return h.watch(ctx, raised.Pins, cgroup, false, over, see)
+	return h.watch(ctx, raised.Maps, cgroup, false, over, see)
 }
 
 func (t *tracer) tell(ctx context.Context, w *watcher, over <-chan struct{}, see func(sandbox.TraceEvent) error) error {

@@ -22,8 +22,8 @@ type users struct {
 }
 
 // usersOf looks at every process of a held cgroup for files below the mounts of
-// ids. What is under way inside a socket cannot be seen.
-func usersOf(g *cgroup, ids []uint64) (users, error) {
+// ids; for mapped ones only where there may be one. What is under way inside a socket cannot be seen.
+func usersOf(g *cgroup, ids []uint64, mapped bool) (users, error) {
 	pids := g.processes()
 	if len(pids) == 0 {
 		return users{}, errors.New("look who uses a folder: the cgroup has no process")
@@ -35,11 +35,14 @@ func usersOf(g *cgroup, ids []uint64) (users, error) {
 			return users{}, err
 		}
 		u.open += open
-		mapped, err := mappedBelow(pid, ids)
+		if !mapped {
+			continue
+		}
+		maps, err := mappedBelow(pid, ids)
 		if err != nil {
 			return users{}, err
 		}
-		if mapped {
+		if maps {
 			u.mapping = append(u.mapping, pid)
 		}
 	}

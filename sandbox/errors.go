@@ -17,6 +17,7 @@ var (
 	ErrUnknownKind = errors.New("unknown kind of data")
 	ErrNothing     = errors.New("it is given, and holds nothing of that name")
 	ErrUnavailable = errors.New("the agent cannot answer")
+	ErrEnded       = errors.New("the app has ended")
 )
 
 // Why files cannot be put into an app.
@@ -40,6 +41,7 @@ var codes = map[string]error{
 	"unknown-kind": ErrUnknownKind,
 	"nothing":      ErrNothing,
 	"unavailable":  ErrUnavailable,
+	"ended":        ErrEnded,
 	"unsupported":  ErrNotSupported,
 	"wall":         ErrWall,
 	"place":        ErrPlace,

@@ -86,6 +86,7 @@ xz xz-utils
 cpio cpio
 newuidmap uidmap
 setpriv util-linux
+systemd-analyze systemd
 dbus-run-session dbus
 gnome-keyring-daemon gnome-keyring
 radicale radicale

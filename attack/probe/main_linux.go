@@ -40,6 +40,8 @@ func main() {
 		"abstract": (*probe).abstract, "host-sockets": (*probe).hostSockets, "vsock": (*probe).vsock, "raw": (*probe).raw,
 		"families": (*probe).families, "fork-bomb": (*probe).forkBomb, "memory-bomb": (*probe).memoryBomb, "exhaustion": (*probe).exhaustion,
 		"root-power": (*probe).rootPower, "bounded": (*probe).bounded, "shared-socket": (*probe).sharedSocket,
+		"argument-races": (*probe).argumentRaces, "share-escape": (*probe).shareEscape, "disk-full": (*probe).diskFull,
+		"event-flood": (*probe).eventFlood, "beacon": (*probe).beacon,
 		"status": (*probe).status, "i386": (*probe).i386, "sleep": (*probe).sleep,
 	}
 	maps.Copy(attacks, networkAttacks())

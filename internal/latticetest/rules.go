@@ -52,6 +52,7 @@ var rules = []rule{
 	{"attack", []string{"*"}},
 	{"bench", []string{"*"}},
 	{"tools", []string{"*"}},
+	{"packaging", nil},
 	{"internal/testworld", []string{"*"}},
 	{"internal/vmtest", []string{"*"}},
 	{"internal/story", []string{"*"}},

@@ -19,6 +19,7 @@ const (
 	lsmMapCounters           = "counters"
 	lsmMapEvents             = "events"
 	lsmMapFilesystems        = "filesystems"
+	lsmMapMapped             = "mapped"
 	lsmMapMounts             = "mounts"
 	lsmMapPolicies           = "policies"
 	lsmMapTop                = "top"
@@ -68,6 +69,7 @@ const (
 	lsmProgUnixMaySend       = "unix_may_send"
 	lsmProgUnixStreamConnect = "unix_stream_connect"
 	lsmProgUsernsCreate      = "userns_create"
+	lsmVarOfUser             = "of_user"
 	lsmVarSetattrDentry      = "setattr_dentry"
 )
 
@@ -167,6 +169,7 @@ type lsmMapSpecs struct {
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Filesystems *ebpf.MapSpec `ebpf:"filesystems"`
+	Mapped      *ebpf.MapSpec `ebpf:"mapped"`
 	Mounts      *ebpf.MapSpec `ebpf:"mounts"`
 	Policies    *ebpf.MapSpec `ebpf:"policies"`
 	Top         *ebpf.MapSpec `ebpf:"top"`
@@ -177,6 +180,7 @@ type lsmMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type lsmVariableSpecs struct {
+	OfUser        *ebpf.VariableSpec `ebpf:"of_user"`
 	SetattrDentry *ebpf.VariableSpec `ebpf:"setattr_dentry"`
 }
 
@@ -203,6 +207,7 @@ type lsmMaps struct {
 	Counters    *ebpf.Map `ebpf:"counters"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Filesystems *ebpf.Map `ebpf:"filesystems"`
+	Mapped      *ebpf.Map `ebpf:"mapped"`
 	Mounts      *ebpf.Map `ebpf:"mounts"`
 	Policies    *ebpf.Map `ebpf:"policies"`
 	Top         *ebpf.Map `ebpf:"top"`
@@ -214,6 +219,7 @@ func (m *lsmMaps) Close() error {
 		m.Counters,
 		m.Events,
 		m.Filesystems,
+		m.Mapped,
 		m.Mounts,
 		m.Policies,
 		m.Top,
@@ -225,6 +231,7 @@ func (m *lsmMaps) Close() error {
 //
 // It can be passed to loadLsmObjects or ebpf.CollectionSpec.LoadAndAssign.
 type lsmVariables struct {
+	OfUser        *ebpf.Variable `ebpf:"of_user"`
 	SetattrDentry *ebpf.Variable `ebpf:"setattr_dentry"`
 }
 

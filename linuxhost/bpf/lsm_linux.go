@@ -30,16 +30,18 @@ var hookOf = map[string]string{lsmProgBprmCheck: "bprm_check_security"}
 
 const lsmListFile = "/sys/kernel/security/lsm"
 
-// raiseLSM loads, attaches, proves and pins the first line.
-func raiseLSM(ctx context.Context, cgroup, pins string, shared *sharedMaps, p *prover) error {
+// LSM loads, attaches and pins the first line.
+func (l *loader) LSM(_ context.Context, maps *Maps) error {
 	if err := activeLSM(); err != nil {
 		return err
 	}
-	spec, err := lsmSpec()
+	spec, err := lsmSpec(l.ofUser)
 	if err != nil {
 		return err
 	}
-	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: shared.byName()})
+	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{
+		cgroupMapPolicies: maps.policies, cgroupMapTraced: maps.traced, cgroupMapCounters: maps.counters, cgroupMapEvents: maps.events,
+	}})
 	if errors.Is(err, unix.EPERM) {
 		err = unix.EPERM // which program it was does not matter
 	}
@@ -47,23 +49,20 @@ func raiseLSM(ctx context.Context, cgroup, pins string, shared *sharedMaps, p *p
 		return noLSM("the kernel does not load LSM programs", "run a kernel that allows them (CONFIG_BPF_LSM, Linux 6.1 or newer, not locked down)", err)
 	}
 	defer loaded.Close()
-	if err := setTop(loaded.Maps[lsmMapTop], cgroup); err != nil {
-		return err
+	//nolint:gosec // a descriptor
+	if err := loaded.Maps[lsmMapTop].Put(uint32(0), uint32(l.cgroup.Fd())); err != nil {
+		return fmt.Errorf("the cgroup above all: %w", err)
 	}
-	attached, err := attachLSM(loaded, pins)
+	attached, err := attachLSM(loaded, l.pins)
+	maps.mounts, maps.filesystems, maps.mapped = loaded.DetachMap(lsmMapMounts), loaded.DetachMap(lsmMapFilesystems), loaded.DetachMap(lsmMapMapped)
 	if err == nil {
-		err = p.lsm(ctx)
-	}
-	if err == nil {
-		err = pinMaps(map[string]*ebpf.Map{
-			lsmMapMounts: loaded.Maps[lsmMapMounts], lsmMapFilesystems: loaded.Maps[lsmMapFilesystems],
-		}, pins)
+		err = maps.pinLSM(l.pins)
 	}
 	if err != nil { // half a wall is none, and costs every call
 		for _, name := range attached {
-			err = errors.Join(err, os.Remove(filepath.Join(pins, linkPrefix+name)))
+			err = errors.Join(err, os.Remove(filepath.Join(l.pins, linkPrefix+name)))
 		}
-		return noLSM("LSM programs do not stand", "report this with the kernel's version", err)
+		return noLSM("LSM programs do not stand", "report this with the kernel's version", errors.Join(err, maps.forgetLSM(l.pins)))
 	}
 	return nil
 }
@@ -89,7 +88,7 @@ func activeLSM() error {
 }
 
 // lsmSpec is the committed object, fitted to the running kernel.
-func lsmSpec() (*ebpf.CollectionSpec, error) {
+func lsmSpec(ofUser bool) (*ebpf.CollectionSpec, error) {
 	kernel, err := btf.LoadKernelSpec()
 	if err != nil {
 		return nil, noLSM("the kernel does not describe its types", "a kernel with CONFIG_DEBUG_INFO_BTF is needed", err)
@@ -113,7 +112,11 @@ func lsmSpec() (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, err
 	}
-	return spec, spec.Variables[lsmVarSetattrDentry].Set(at)
+	user := uint32(0)
+	if ofUser {
+		user = 1
+	}
+	return spec, errors.Join(spec.Variables[lsmVarSetattrDentry].Set(at), spec.Variables[lsmVarOfUser].Set(user))
 }
 
 func hookName(program string) string {
@@ -140,16 +143,6 @@ func setattrDentry(kernel *btf.Spec) (uint32, error) {
 		}
 	}
 	return 0, errors.New("hook inode_setattr is told no dentry")
-}
-
-// setTop says below which cgroup everything is judged.
-func setTop(top *ebpf.Map, cgroup string) error {
-	dir, err := os.Open(cgroup)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return top.Put(uint32(0), uint32(dir.Fd())) //nolint:gosec // a descriptor
 }
 
 // attachLSM attaches and pins, and says how far it came.

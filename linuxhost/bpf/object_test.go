@@ -40,7 +40,7 @@ func TestObjectsAreWhatTheSourceBuilds(t *testing.T) {
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*_bpfel.*"))
 	must(t, err)
-	if built != 2 || len(files) != 4 {
+	if built != 3 || len(files) != 6 {
 		t.Fatalf("%d builds made %v", built, files)
 	}
 	for _, path := range files {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,9 +17,6 @@ func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 // makePins returns with an empty directory for pins at path.
 func makePins(path string) error {
-	if err := mountPinRoot(); err != nil {
-		return err
-	}
 	if err := Lower(path); err != nil {
 		return err
 	}
@@ -28,8 +26,11 @@ func makePins(path string) error {
 	return nil
 }
 
-// mountPinRoot mounts the BPF file system where systemd would have done it.
-func mountPinRoot() error {
+// PinsOfUsers is the directory of the pins that consentry-bpf makes.
+const PinsOfUsers = pinRoot + "/consentry-users"
+
+// MountPinRoot mounts the BPF file system where systemd would have done it.
+func MountPinRoot() error {
 	var found unix.Statfs_t
 	if err := unix.Statfs(pinRoot, &found); err != nil {
 		return fmt.Errorf("%s: %w", pinRoot, err)
@@ -41,6 +42,16 @@ func mountPinRoot() error {
 		return fmt.Errorf("mount bpf on %s: %w", pinRoot, err)
 	}
 	return nil
+}
+
+// Warm has the library look around the machine once, for what a confined process
+// may not look at: mounts, in search of BPF tokens.
+func Warm() error {
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	if err != nil {
+		return notSupported(err)
+	}
+	return m.Close()
 }
 
 // Lower takes a fence down: with its pins gone, nothing holds its programs. It

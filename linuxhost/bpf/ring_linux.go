@@ -3,7 +3,6 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -19,16 +18,26 @@ type Ring struct {
 
 // OpenRing opens the pinned ring of a fence.
 func OpenRing(pins string) (*Ring, error) {
+	m, err := OpenMaps(pins)
+	if err != nil {
+		return nil, err
+	}
+	ring, err := m.Ring()
+	return ring, errors.Join(err, m.Close())
+}
+
+// Ring opens the ring of events.
+func (m *Maps) Ring() (*Ring, error) {
 	r := &Ring{}
-	for _, m := range []struct {
-		into *(*ebpf.Map)
-		name string
-	}{{&r.events, cgroupMapEvents}, {&r.counters, cgroupMapCounters}, {&r.traced, cgroupMapTraced}} {
-		opened, err := ebpf.LoadPinnedMap(filepath.Join(pins, m.name), nil)
+	for _, c := range []struct {
+		into **ebpf.Map
+		from *ebpf.Map
+	}{{&r.events, m.events}, {&r.counters, m.counters}, {&r.traced, m.traced}} {
+		own, err := c.from.Clone()
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("events of the kernel: %s: %w", m.name, err), r.Close())
+			return nil, errors.Join(fmt.Errorf("events of the kernel: %w", err), r.Close())
 		}
-		*m.into = opened
+		*c.into = own
 	}
 	reader, err := ringbuf.NewReader(r.events)
 	if err != nil {

@@ -3,7 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
+	"os"
 
 	"github.com/cilium/ebpf"
 )
@@ -17,6 +17,9 @@ const (
 	Write
 	Exec
 )
+
+// Noted is no right: that a file of the mount was mapped is kept, for Mapped.
+const Noted Rights = 8
 
 // Mount is one mount of a sandbox.
 type Mount struct {
@@ -52,43 +55,26 @@ type place struct{ Cgroup, ID uint64 }
 
 // Rules are the maps that the programs judge by.
 type Rules struct {
-	policies            *ebpf.Map
-	mounts, filesystems *ebpf.Map // nil where no LSM program stands
+	*Maps
 }
 
 // OpenRules opens the pinned maps of a Fence.
 func OpenRules(pins string) (*Rules, error) {
-	r := &Rules{}
-	for _, m := range []struct {
-		into *(*ebpf.Map)
-		name string
-		lsm  bool
-	}{{&r.policies, cgroupMapPolicies, false}, {&r.mounts, lsmMapMounts, true}, {&r.filesystems, lsmMapFilesystems, true}} {
-		opened, err := ebpf.LoadPinnedMap(filepath.Join(pins, m.name), nil)
-		if m.lsm && isNotExist(err) {
-			continue
-		}
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("rules of the kernel: %s: %w", m.name, err), r.Close())
-		}
-		*m.into = opened
+	m, err := OpenMaps(pins)
+	if err != nil {
+		return nil, err
 	}
-	return r, nil
+	return &Rules{m}, nil
 }
 
-// Close lets go of the maps; what is in them stays in force.
-func (r *Rules) Close() error {
-	var errs error
-	for _, m := range []*ebpf.Map{r.policies, r.mounts, r.filesystems} {
-		if m != nil {
-			errs = errors.Join(errs, m.Close())
-		}
+// RulesOf takes over descriptors that RuleFiles has given in another process.
+func RulesOf(files []*os.File) (*Rules, error) {
+	m, err := takeMaps(files, true)
+	if err != nil {
+		return nil, err
 	}
-	return errs
+	return &Rules{m}, nil
 }
-
-// LSM says whether LSM programs read these rules.
-func (r *Rules) LSM() bool { return r.mounts != nil }
 
 // Build lets our own init in cgroup do what a sandbox is built with. Nothing of
 // the app may run yet.
@@ -157,6 +143,20 @@ func (r *Rules) Revoke(cgroup uint64, m Mount, rest []Mount) error {
 	return nil
 }
 
+// Mapped says whether a sandbox has mapped a file below a mount, granted as Noted,
+// at some time, and forgets it. Where no call of the sandbox is under way, as
+// when it is frozen, after the mount was revoked the answer is final.
+func (r *Rules) Mapped(cgroup, mount uint64) (bool, error) {
+	err := r.mapped.Delete(place{cgroup, mount})
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return true, fmt.Errorf("who maps files of a mount: %w", err)
+	}
+	return true, nil
+}
+
 // Standing says whether the programs judge cgroup as s asks.
 func (r *Rules) Standing(cgroup uint64, s Sandbox) error {
 	var got policy
@@ -184,7 +184,8 @@ func (r *Rules) Forget(cgroup uint64, s Sandbox) error {
 	errs := remove(r.policies, cgroup)
 	for _, m := range s.Mounts {
 		if r.LSM() {
-			errs = errors.Join(errs, remove(r.mounts, place{cgroup, m.ID}), remove(r.filesystems, place{cgroup, uint64(m.Device)}))
+			errs = errors.Join(errs, remove(r.mounts, place{cgroup, m.ID}), remove(r.mapped, place{cgroup, m.ID}),
+				remove(r.filesystems, place{cgroup, uint64(m.Device)}))
 		}
 	}
 	if errs != nil {

@@ -22,20 +22,9 @@ func Worker(compiles bool) Policy {
 			"open", "openat", "newfstatat", "statx", "getdents64", "readlinkat", "fstatfs",
 			"faccessat", "faccessat2", "mkdirat", "unlinkat", "renameat", "renameat2", "linkat", "symlinkat",
 			"fchmod", "fchmodat", "utimensat", "fallocate", "getcwd"),
-		allow("the Go run time: memory, threads, waiting, time, signals to itself",
-			"brk", "munmap", "mremap", "madvise", "mincore", "futex", "sched_yield", "sched_getaffinity",
-			"nanosleep", "clock_gettime", "clock_nanosleep", "gettimeofday",
-			"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "eventfd2", "ppoll", "poll", "pselect6", "select",
-			"timer_create", "timer_settime", "timer_delete", "setitimer",
-			"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "tgkill",
-			"gettid", "getpid", "getppid", "getuid", "geteuid", "getgid", "getegid", "exit", "exit_group", "restart_syscall",
-			"set_tid_address", "set_robust_list", "rseq", "arch_prctl", "membarrier",
-			"getrandom", "uname", "getrlimit", "prlimit64", "sysinfo", "getrusage"),
+		goRuntime,
 		{"runnable memory only for a compiler", []string{"mmap", "mprotect"}, memory},
-		{"threads, not processes", []string{"clone"}, Rule{
-			Cases: []Case{{[]Test{{Arg: 0, Mask: cloneThread | newNamespaces, Value: cloneThread}}, Allow}},
-			Else:  Refuse,
-		}},
+		onlyThreads,
 		{"kinds of terminal and sockets are asked for, a tap is set up; nothing else", []string{"ioctl"}, Rule{
 			Cases: []Case{
 				{[]Test{is(1, ioctlTCGETS)}, Allow},
@@ -48,11 +37,29 @@ func Worker(compiles bool) Policy {
 		}},
 		refuse("sockets of its own",
 			"socket", "socketpair", "connect", "bind", "listen", "accept", "accept4"),
-		refuse("other programs and processes",
-			"execve", "execveat", "fork", "vfork", "kill", "tkill", "ptrace", "process_vm_readv", "process_vm_writev",
-			"pidfd_open", "pidfd_getfd", "pidfd_send_signal", "prctl", "setns", "unshare"),
+		noPrograms,
 	}
 }
+
+// What every confined Go program of ours has.
+var (
+	goRuntime = allow("the Go run time: memory, threads, waiting, time, signals to itself",
+		"brk", "munmap", "mremap", "madvise", "mincore", "futex", "sched_yield", "sched_getaffinity",
+		"nanosleep", "clock_gettime", "clock_nanosleep", "gettimeofday",
+		"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "eventfd2", "ppoll", "poll", "pselect6", "select",
+		"timer_create", "timer_settime", "timer_delete", "setitimer",
+		"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "tgkill",
+		"gettid", "getpid", "getppid", "getuid", "geteuid", "getgid", "getegid", "exit", "exit_group", "restart_syscall",
+		"set_tid_address", "set_robust_list", "rseq", "arch_prctl", "membarrier",
+		"getrandom", "uname", "getrlimit", "prlimit64", "sysinfo", "getrusage")
+	onlyThreads = Group{"threads, not processes", []string{"clone"}, Rule{
+		Cases: []Case{{[]Test{{Arg: 0, Mask: cloneThread | newNamespaces, Value: cloneThread}}, Allow}},
+		Else:  Refuse,
+	}}
+	noPrograms = refuse("other programs and processes",
+		"execve", "execveat", "fork", "vfork", "kill", "tkill", "ptrace", "process_vm_readv", "process_vm_writev",
+		"pidfd_open", "pidfd_getfd", "pidfd_send_signal", "prctl", "setns", "unshare")
+)
 
 const (
 	cloneThread   = 0x00010000

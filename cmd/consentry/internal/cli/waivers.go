@@ -32,6 +32,17 @@ func (c *cli) waiversCommand() *cobra.Command {
 	return cmd
 }
 
+// hintWaivers says that some rules are in the other list: what an app may do
+// without is no right that it was given.
+func (c *cli) hintWaivers(ctx context.Context, cl *client.Client) error {
+	list, err := cl.Waivers(ctx)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	_, err = fmt.Fprintf(c.Out, "without a wall: %s; see consentry waivers\n", plural(len(list), "app"))
+	return err
+}
+
 func (c *cli) printWaivers(ctx context.Context, cl *client.Client, json bool) error {
 	list, err := cl.Waivers(ctx)
 	if err != nil {
