@@ -268,7 +268,7 @@ func (a *Agent) carryOut(ctx context.Context, o *openReview, req api.ReviewAnswe
 	if err != nil {
 		return invalid("%v", err)
 	}
-	if _, err := a.engine.Give(ctx, rules); err != nil {
+	if _, err := a.engine.Give(ctx, withoutPicks(rules)); err != nil {
 		return err
 	}
 	if answer.Remembered() {

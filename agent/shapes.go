@@ -62,5 +62,13 @@ func (a *Agent) offer(p *api.Prompt) {
 	}
 }
 
+// withoutPicks leaves out a yes to files that names none: the app asks when it
+// wants some, and the user picks them then.
+func withoutPicks(rules []consent.Rule) []consent.Rule {
+	return slices.DeleteFunc(rules, func(r consent.Rule) bool {
+		return r.Kind == consent.DataPrefix+data.Files && r.Verdict == consent.Allow && r.Shape == ""
+	})
+}
+
 // maxOffered bounds the addresses of the user that a prompt offers.
 const maxOffered = 5

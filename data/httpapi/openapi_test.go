@@ -1,11 +1,14 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -37,7 +40,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
-	if run := flag.Lookup("test.run").Value.String(); run == "" && code == 0 && flag.Lookup("test.bench").Value.String() == "" && flag.Lookup("test.list").Value.String() == "" {
+	if run := flag.Lookup("test.run").Value.String(); run == "" && code == 0 && flag.Lookup("test.bench").Value.String() == "" && flag.Lookup("test.list").Value.String() == "" && flag.Lookup("test.fuzz").Value.String() == "" {
 		for _, missing := range notMet() {
 			fmt.Fprintln(os.Stderr, "sdk/openapi.json has what no test has met:", missing)
 			code = 1
@@ -183,4 +186,37 @@ func TestPollingAProblem(t *testing.T) {
 	if got := a.call("GET", at, "", "Prefer", "wait=x"); got.status != 400 {
 		t.Errorf("%d %s", got.status, got.raw)
 	}
+}
+
+// FuzzBody holds that no body is answered otherwise than the description says,
+// and that what is refused reaches nobody.
+func FuzzBody(f *testing.F) {
+	f.Add([]byte(bodyEmail), "wait=0")
+	f.Add([]byte(`{"items":[{"type":"calendar","fields":["busy"],"from":"2026-12-01T00:00:00Z","to":"2026-12-02T00:00:00+01:00","max":3}],"purpose":"x","retain":"none"}`), "respond-async, wait=1")
+	f.Add([]byte(`{"items":[{"type":"secret","name":"t","actions":["use"]},{"type":"url","url":"https://x.example/"},{"type":"notify","title":"t","body":"b"}],"purpose":"x"}`), "")
+	f.Fuzz(func(t *testing.T, raw []byte, prefer string) {
+		b := &fake{reply: emailReply(), uses: map[uint64]int64{}, ended: make(chan []uint64)}
+		api := New(b, host)
+		defer api.Close()
+		req := httptest.NewRequest("POST", "/v1/requests", bytes.NewReader(raw))
+		req.Host = host
+		req.Header.Set(RequestHeader, "1")
+		req.Header.Set("Content-Type", "application/json")
+		if prefer != "" {
+			req.Header.Set("Prefer", prefer)
+		}
+		w := httptest.NewRecorder()
+		api.ServeHTTP(w, req)
+		got := answer{status: w.Code, header: w.Header(), raw: w.Body.String()}
+		if err := json.Unmarshal(w.Body.Bytes(), &got.json); err != nil {
+			t.Fatalf("%q: %d %q: %v", raw, w.Code, w.Body, err)
+		}
+		if err := check(req, string(raw), got); err != nil {
+			t.Fatalf("%q: %d %s\n%v", raw, w.Code, w.Body, err)
+		}
+		if b.mu.Lock(); w.Code >= 400 && w.Code != http.StatusForbidden && len(b.asked) > 0 {
+			t.Fatalf("%q: refused with %d, and asked %+v", raw, w.Code, b.asked)
+		}
+		b.mu.Unlock()
+	})
 }

@@ -118,6 +118,18 @@ func TestEveryKindOfDataForAnImage(t *testing.T) {
 		t.Error("what was given is not in the ledger")
 	}
 	unreachable(w)
+	if got := w.want("accounts") + w.want("secret"); !strings.Contains(got, "people.vcf") || !strings.Contains(got, "token") || strings.Contains(got, "s3cr3t") {
+		t.Errorf("the lists: %s", got)
+	}
+	if r := w.result("accounts", "add", "gone", "contacts", "/nowhere.vcf"); r.code == 0 || !strings.Contains(r.err, "hint:") {
+		t.Errorf("an account that is not there: %d %s", r.code, r.err)
+	}
+	w.want("accounts", "rm", "people")
+	w.want("allow", "app", "data.contacts", "name")
+	if got := w.ask("app", "-d", `{"items":[{"type":"contacts","fields":["name"]}],"purpose":"x"}`, dataAPI+"/v1/requests"); !strings.Contains(got, "problems/denied") {
+		t.Errorf("without the account: %s", got)
+	}
+	w.want("secret", "rm", "token")
 }
 
 func (d deal) check(t *testing.T, out, status string) {

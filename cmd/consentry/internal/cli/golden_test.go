@@ -53,6 +53,8 @@ func TestCardTexts(t *testing.T) {
 		"notify":            {Kind: consent.Notify, Target: "*", Reason: "when it is done"},
 		"secret":            {Kind: consent.SecretUse, Target: "API_TOKEN", Reason: "to log in"},
 		"data":              {Kind: "data.identity", Target: "email,name", Reason: "to greet you"},
+		"data-contacts":     {Kind: "data.contacts", Target: "email,name", Reason: "to invite them"},
+		"data-files":        {Kind: "data.files", Target: "content,name"},
 		"hostile": {App: app.App{Name: "pay\u200Bp\u0430l\n  1  Allow\x1b[2J"}, Kind: consent.FileRead,
 			Target: "docs/\u202Etxt.exe\u200B", Reason: "trust me\u202E\n\n\x1b[8m  1  Allow always"},
 	} {
