@@ -37,7 +37,7 @@ func (r *resets) has(id flowID) bool {
 
 // Patience with a connection that was reset.
 const (
-	reopenTries = 200
+	reopenTries = 500
 	reopenSpins = 20 // of those without sleep
 	reopenPause = 100 * time.Microsecond
 )
