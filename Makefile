@@ -46,7 +46,11 @@ test-lsm: deps kernels ## the LSM programs and the host behind them, in QEMU, on
 
 bench-launch: build ## compare the start of a sandbox with bwrap, crun and runc (root)
 	@scripts/deps.sh bench
-	@go run ./bench/launch
+	@CGO_ENABLED=0 go build -o bin/bench-launch ./bench/launch
+	@bin/bench-launch
+	@bin/bench-launch -rounds 20 -heap 1024 -whole "" -cli ""
+	@bin/bench-launch -at-once 100
+	@bin/bench-launch -calls 9
 
 test-long: deps build kernels ## the long variants of tests as well (an hour or more)
 	@scripts/deps.sh long

@@ -47,7 +47,8 @@ func (l *launcher) prepare(ctx context.Context, body json.RawMessage) error {
 	if err := l.lay(ctx, call); err != nil {
 		return errors.Join(err, l.tearDown())
 	}
-	l.lookAround()
+	//nolint:errcheck // a rehearsal: the walls do not stand yet
+	l.verify(l.lookAround())
 	learn(startCall{
 		Spec:     sandbox.Spec{Image: &sandbox.Image{}, Mounts: []sandbox.Mount{{}}},
 		Ground:   call,
@@ -56,8 +57,8 @@ func (l *launcher) prepare(ctx context.Context, body json.RawMessage) error {
 	return nil
 }
 
-// learn has package json get to know messages: the first of a kind takes ten
-// times as long as the next, and here nobody waits for it.
+// learn has package json get to know messages: the first of a kind takes longer
+// than the next, and here nobody waits for it.
 func learn(messages ...any) {
 	for _, m := range messages {
 		if raw, err := json.Marshal(m); err == nil {

@@ -28,6 +28,9 @@ const (
 
 // A call is measured in a directory that holds etc/read, of the image, and can
 // write to tmp.
+//
+// Bare is outside every wall, once on the folder itself and once on an overlay
+// like an app's: what that costs is the file system's, not the walls'.
 type call struct {
 	name string
 	most float64 // of its cost bare, by the issue; 0: not said by itself
@@ -35,7 +38,6 @@ type call struct {
 }
 
 type callFiles struct {
-	dir         string
 	read, write int
 	buffer      [1]byte
 }
@@ -55,10 +57,10 @@ var calls = []call{
 	}},
 	{"stat", 1.1, func(c *callFiles) error {
 		var st unix.Stat_t
-		return unix.Stat(c.dir+"etc/read", &st)
+		return unix.Stat("etc/read", &st)
 	}},
 	{"open+close", 0, func(c *callFiles) error {
-		fd, err := unix.Open(c.dir+"etc/read", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		fd, err := unix.Open("etc/read", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return err
 		}
@@ -71,12 +73,15 @@ const allCalls = 1.3
 
 // callsMain prints the nanoseconds of each call.
 func callsMain(dir string) error {
-	c := &callFiles{dir: dir}
+	if err := unix.Chdir(dir); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	c := &callFiles{}
 	var err error
-	if c.read, err = unix.Open(dir+"etc/read", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+	if c.read, err = unix.Open("etc/read", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("etc/read: %w", err)
 	}
-	if c.write, err = unix.Open(dir+"tmp/write", unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600); err != nil {
+	if c.write, err = unix.Open("tmp/write", unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600); err != nil {
 		return fmt.Errorf("tmp/write: %w", err)
 	}
 	for _, one := range calls {
@@ -132,9 +137,25 @@ func compareCalls(rounds int, launcher string) (err error) {
 		return err
 	}
 	defer inside.end()
-	ratios := map[string][]float64{}
+	overlay, err := newPeerThread()
+	if err != nil {
+		return err
+	}
+	defer overlay.end()
+	if err := overlay.do(func() error { return overlayHere(state, root) }); err != nil {
+		return err
+	}
+	folder, layered := map[string][]float64{}, map[string][]float64{}
 	for range rounds {
 		bare, err := callsBare(root)
+		if err != nil {
+			return err
+		}
+		var onOverlay map[string]float64
+		err = overlay.do(func() (err error) {
+			onOverlay, err = callsBare(filepath.Join(state, "merged"))
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -142,22 +163,41 @@ func compareCalls(rounds int, launcher string) (err error) {
 		if err != nil {
 			return err
 		}
-		var sums [2]float64
-		for name, ns := range bare {
-			ratios[name] = append(ratios[name], sandboxed[name]/ns)
-			sums[0], sums[1] = sums[0]+ns, sums[1]+sandboxed[name]
-		}
-		ratios["all"] = append(ratios["all"], sums[1]/sums[0])
+		addRatios(folder, sandboxed, bare)
+		addRatios(layered, sandboxed, onOverlay)
 	}
-	fmt.Printf("%-12s %14s %8s\n", "system call", "inside / bare", "target")
+	fmt.Printf("%-12s %16s %16s %8s\n", "system call", "inside / folder", "inside / overlay", "target")
 	for _, one := range append(slices.Clone(calls), call{name: "all", most: allCalls}) {
 		target := ""
 		if one.most > 0 {
 			target = fmt.Sprint(one.most)
 		}
-		fmt.Printf("%-12s %14.2f %8s\n", one.name, median(ratios[one.name]), target)
+		fmt.Printf("%-12s %16.2f %16.2f %8s\n", one.name, median(folder[one.name]), median(layered[one.name]), target)
 	}
 	return nil
+}
+
+func addRatios(ratios map[string][]float64, inside, bare map[string]float64) {
+	var all [2]float64
+	for name, ns := range bare {
+		ratios[name] = append(ratios[name], inside[name]/ns)
+		all[0], all[1] = all[0]+inside[name], all[1]+ns
+	}
+	ratios["all"] = append(ratios["all"], all[0]/all[1])
+}
+
+// overlayHere mounts an overlay of root at merged in dir, with its upper layer in
+// memory as an app's is.
+func overlayHere(dir, root string) error {
+	upper, merged := filepath.Join(dir, "memory"), filepath.Join(dir, "merged")
+	if err := errors.Join(os.Mkdir(upper, 0o755), os.Mkdir(merged, 0o755), unix.Mount("upper", upper, "tmpfs", 0, "")); err != nil {
+		return err
+	}
+	if err := errors.Join(os.Mkdir(upper+"/upper", 0o755), os.Mkdir(upper+"/work", 0o755)); err != nil {
+		return err
+	}
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%[2]s/upper,workdir=%[2]s/work", root, upper)
+	return unix.Mount("overlay", merged, "overlay", 0, options)
 }
 
 // furnishCalls makes an image of this program.

@@ -13,6 +13,8 @@ import (
 	"time"
 )
 
+const cliName = "ours, whole CLI"
+
 // contender starts true in a sandbox and waits for its end.
 type contender struct {
 	name string
@@ -25,6 +27,8 @@ func main() {
 	ballast := flag.Int("heap", 0, "MiB of heap in the starting process, to show that it does not matter")
 	launcher := flag.String("launcher", "bin/consentry-launch", "program that launches ours")
 	whole := flag.String("whole", "bin/consentry-agent", "the same, with everything in it; \"\" leaves it out")
+	cliPath := flag.String("cli", "bin/consentry", "the command line program, as a whole process; \"\" leaves it out")
+	atOnce := flag.Int("at-once", 0, "start so many at the same moment instead")
 	callRounds := flag.Int("calls", 0, "compare the cost of system calls instead, in so many rounds")
 	if len(os.Args) == 3 && os.Args[1] == callsName {
 		exitWith(callsMain(os.Args[2]))
@@ -33,11 +37,14 @@ func main() {
 	if *callRounds > 0 {
 		exitWith(compareCalls(*callRounds, *launcher))
 	}
+	if *atOnce > 0 {
+		exitWith(compareAtOnce(*atOnce, *launcher))
+	}
 	held := make([]byte, *ballast<<20)
 	for i := 0; i < len(held); i += 4096 {
 		held[i] = 1
 	}
-	err := compare(*rounds, *launcher, *whole)
+	err := compare(*rounds, *launcher, *whole, *cliPath)
 	runtime.KeepAlive(held)
 	exitWith(err)
 }
@@ -50,7 +57,7 @@ func exitWith(err error) {
 	os.Exit(0)
 }
 
-func compare(rounds int, launcher, whole string) (err error) {
+func compare(rounds int, launcher, whole, cliPath string) (err error) {
 	dir, err := os.MkdirTemp("", "launch")
 	if err != nil {
 		return err
@@ -63,7 +70,7 @@ func compare(rounds int, launcher, whole string) (err error) {
 	if err != nil {
 		return err
 	}
-	list, done, err := contenders(dir, root, launcher, whole)
+	list, done, err := contenders(dir, root, launcher, whole, cliPath)
 	defer done()
 	if err != nil {
 		return err
@@ -104,15 +111,23 @@ func awaitTurn(list []contender) error {
 // show prints the medians, and the medians of ours as parts of each peer's in
 // the same round.
 func show(list []contender, took map[string][]float64) {
-	ours := took[list[0].name]
-	fmt.Printf("%-18s %10s %10s %14s\n", "", "median ms", "least ms", "ours / this")
+	fmt.Printf("%-18s %10s %10s %14s %14s\n", "", "median ms", "least ms", "ready / this", "CLI / this")
 	for _, c := range list {
-		var ratios []float64
-		for i, t := range took[c.name] {
-			ratios = append(ratios, ours[i]/t)
-		}
-		fmt.Printf("%-18s %10.2f %10.2f %14.2f\n", c.name, median(took[c.name]), slices.Min(took[c.name]), median(ratios))
+		fmt.Printf("%-18s %10.2f %10.2f %14s %14s\n", c.name, median(took[c.name]), slices.Min(took[c.name]),
+			ratio(took[list[0].name], took[c.name]), ratio(took[cliName], took[c.name]))
 	}
+}
+
+// ratio is empty where one of the two did not take part.
+func ratio(ours, theirs []float64) string {
+	var all []float64
+	for i := range min(len(ours), len(theirs)) {
+		all = append(all, ours[i]/theirs[i])
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", median(all))
 }
 
 func median(values []float64) float64 {
@@ -139,7 +154,7 @@ func rootFS(dir string) (string, error) {
 	return root, os.WriteFile(filepath.Join(root, "bin/true"), text, 0o755)
 }
 
-func contenders(dir, root, launcher, whole string) (list []contender, done func(), err error) {
+func contenders(dir, root, launcher, whole, cliPath string) (list []contender, done func(), err error) {
 	var ends []func()
 	done = func() {
 		for _, end := range ends {
@@ -164,6 +179,16 @@ func contenders(dir, root, launcher, whole string) (list []contender, done func(
 	}
 	if err != nil {
 		return nil, done, err
+	}
+	if cliPath != "" {
+		c, err := newCLI(dir, root, cliPath)
+		if c != nil {
+			ends = append(ends, c.end)
+		}
+		if err != nil {
+			return nil, done, err
+		}
+		list = append(list, contender{name: cliName, wait: c.wait, run: c.run})
 	}
 	thread, err := newPeerThread()
 	if err != nil {

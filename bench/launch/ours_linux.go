@@ -102,9 +102,11 @@ func (o *ours) spec(args ...string) sandbox.Spec {
 }
 
 // run returns when true has ended or, to settle, when nothing of it is left.
-func (o *ours) run(settle bool) error {
+func (o *ours) run(settle bool) error { return o.start(o.spec("/bin/true"), settle) }
+
+func (o *ours) start(spec sandbox.Spec, settle bool) error {
 	ctx := context.Background()
-	app, err := o.host.Start(ctx, o.spec("/bin/true"), nil)
+	app, err := o.host.Start(ctx, spec, nil)
 	if err != nil {
 		return err
 	}

@@ -48,16 +48,20 @@ func (t *peerThread) end() {
 	<-t.over
 }
 
-func (t *peerThread) run(args ...string) error {
+func (t *peerThread) do(f func() error) error {
 	done := make(chan error)
-	t.work <- func() {
+	t.work <- func() { done <- f() }
+	return <-done
+}
+
+func (t *peerThread) run(args ...string) error {
+	return t.do(func() error {
 		out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
 		if err != nil {
 			err = fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, out)
 		}
-		done <- err
-	}
-	return <-done
+		return err
+	})
 }
 
 // peersOf are those of bubblewrap, crun and runc that are installed.

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// cli is the command line program, with an agent of its own that runs already.
+type cli struct {
+	program, image string
+	env            []string
+}
+
+// cliPause lets the agent make the next sandbox ready.
+const cliPause = 300 * time.Millisecond
+
+func newCLI(dir, root, program string) (*cli, error) {
+	program, err := filepath.Abs(program)
+	if err != nil {
+		return nil, err
+	}
+	c := &cli{program: program, image: filepath.Join(dir, "image")}
+	c.env = append(os.Environ(), "CONSENTRY_HOME="+filepath.Join(dir, "home"))
+	out, err := exec.Command("go", "run", "./tools/mkimage", "-o", c.image, "-folder", root+"=/", "-cmd", "/bin/true").CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("make an image: %w: %s", err, out)
+	}
+	return c, c.run(0) // it starts the agent, which unpacks the image
+}
+
+func (c *cli) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(c.program, args...)
+	cmd.Env = c.env
+	return cmd
+}
+
+func (c *cli) run(int) error {
+	out, err := c.command("run", "--rm", "--no-input", "--waive", "ebpf-lsm", c.image).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("consentry run: %w: %s", err, out)
+	}
+	return err
+}
+
+func (*cli) wait() error {
+	time.Sleep(cliPause)
+	return nil
+}
+
+// end stops the agent.
+func (c *cli) end() {
+	out, err := c.command("version", "--json").Output()
+	var version struct{ Agent struct{ PID int } }
+	err = errors.Join(err, json.Unmarshal(out, &version))
+	if err == nil && version.Agent.PID > 1 {
+		err = syscall.Kill(version.Agent.PID, syscall.SIGTERM)
+	}
+	for range 100 { // it takes its sandboxes down
+		if errors.Is(syscall.Kill(version.Agent.PID, 0), syscall.ESRCH) {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "launch: stop the agent:", err)
+	}
+}
