@@ -28,7 +28,7 @@ func (h *Host) Warm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	module, begin, err := h.prepare(ctx, sandbox.Spec{Name: "warm"}, nobody{}, wasi.Stdio{}, []byte(small), about)
+	module, begin, err := h.prepare(ctx, sandbox.Spec{Name: "warm", Module: &sandbox.Module{}}, nobody{}, wasi.Stdio{}, []byte(small), about)
 	if err != nil {
 		return err
 	}

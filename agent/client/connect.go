@@ -104,6 +104,14 @@ func (c *Client) waitForOther(ctx context.Context) (api.Version, bool) {
 	return api.Version{}, false
 }
 
+// endOf is how a process that was started ended.
+func endOf(err error) error {
+	if err == nil {
+		return fmt.Errorf("exit status 0")
+	}
+	return err
+}
+
 func startFailed(p ipc.Paths, mark int64, what string) error {
 	text := "the agent " + what
 	if tail := logTail(p, mark); tail != "" {

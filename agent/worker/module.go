@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
