@@ -13,7 +13,7 @@ PARALLEL ?= 2
 ANSWER   ?=
 
 .PHONY: help run build clean
-.PHONY: check check-cross check-darwin test test-long test-lsm unit
+.PHONY: check check-cross check-darwin test test-long test-lsm test-wine unit
 .PHONY: bench-data bench-launch bench-net bench-oci bench-openclaw bench-wasm
 .PHONY: deps deps-demo kernel kernels
 
@@ -43,6 +43,10 @@ unit:
 
 test-lsm: deps kernels ## the LSM programs and the host behind them, in QEMU, on two kernels
 	@CONSENTRY_LSM=1 go test -p 1 -timeout 30m -run 'LSM|WithoutBPF' ./linuxhost/bpf ./linuxhost/bpfd ./linuxhost ./attack
+
+test-wine: ## the file tests of modules, and the agent's pipe, as Windows programs under Wine (amd64)
+	@scripts/deps.sh wine
+	@scripts/test-wine.sh
 
 bench-launch: build ## compare the start of a sandbox with bwrap, crun and runc (root)
 	@scripts/deps.sh bench

@@ -169,6 +169,9 @@ func (a *Agent) loadRuns() error {
 	}
 	for _, rec := range records {
 		a.engine.RunEnded(rec.ID)
+		if rec.cutOff || rec.Request.Remove { // whose end nobody has written down
+			a.note(consent.Event{Event: "stop", App: rec.App, Run: rec.ID, Detail: "the agent ended"})
+		}
 		if rec.Request.Remove {
 			if err := os.RemoveAll(a.runDir(rec.ID)); err != nil {
 				return fmt.Errorf("remove run %s: %w", rec.ID, err)

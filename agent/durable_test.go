@@ -1,9 +1,12 @@
 package agent
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/consentry/consentry/agent/api"
@@ -51,12 +54,10 @@ func TestStoredModuleIsNotWrittenAgain(t *testing.T) {
 func TestRecordsOfMoves(t *testing.T) {
 	for _, remove := range []bool{true, false} {
 		dir := t.TempDir()
-		rec := &record{Run: api.Run{ID: filepath.Base(dir), State: api.Created}, Request: api.RunRequest{Remove: remove}}
-		if err := rec.save(dir); err != nil {
-			t.Fatal(err)
-		}
-		r := &run{dir: dir, rec: *rec}
-		if err := r.move(evStart, nil); err != nil {
+		a := &Agent{}
+		r := newRun(a, &record{Run: api.Run{ID: filepath.Base(dir), State: api.Created}, Request: api.RunRequest{Remove: remove}})
+		r.keep.write = func(raw []byte) error { return writeRecord(dir, raw) }
+		if err := errors.Join(r.save(), r.move(evStart, nil), r.keep.wait()); err != nil {
 			t.Fatal(err)
 		}
 		kept, err := loadRecord(dir)
@@ -67,4 +68,30 @@ func TestRecordsOfMoves(t *testing.T) {
 			t.Errorf("remove %t: the record is %s", remove, kept.State)
 		}
 	}
+}
+
+// Records that come while one is written are written once, the newest; who
+// waits learns how that went.
+func TestTheNewestRecordIsKept(t *testing.T) {
+	var wrote []string
+	begun, release := make(chan struct{}), make(chan struct{})
+	k := keeper{write: func(raw []byte) error {
+		wrote = append(wrote, string(raw))
+		if len(wrote) == 1 {
+			close(begun)
+			<-release
+			return nil
+		}
+		return errors.New("disk full")
+	}}
+	var work sync.WaitGroup
+	k.put([]byte("1"), work.Go)
+	<-begun
+	k.put([]byte("2"), work.Go)
+	k.put([]byte("3"), work.Go)
+	close(release)
+	if err := k.wait(); err == nil || !slices.Equal(wrote, []string{"1", "3"}) {
+		t.Errorf("wrote %q, %v", wrote, err)
+	}
+	work.Wait()
 }

@@ -50,9 +50,10 @@ func newLive(a *Agent, rec record) *live {
 	return l
 }
 
-// raise takes ports and files, then starts the router and the sandbox. Whoever
-// calls it tears down after an error.
-func (l *live) raise(ctx context.Context, dir string, to sink) error {
+// raise takes ports and files, then starts the router and the sandbox. saved
+// waits until the run's record is on disk: the app does not run before. Whoever
+// calls raise tears down after an error.
+func (l *live) raise(ctx context.Context, dir string, to sink, saved func() error) error {
 	if err := l.takePorts(); err != nil {
 		return err
 	}
@@ -65,10 +66,9 @@ func (l *live) raise(ctx context.Context, dir string, to sink) error {
 	if err := l.agent.giveShares(ctx, l.rec); err != nil {
 		return err
 	}
-	if err := l.agent.noteStart(l.rec); err != nil {
-		return err
-	}
-	return l.startSandbox(ctx)
+	noted := make(chan error, 1)
+	l.helpers.Go(func() { noted <- l.agent.noteStart(l.rec) })
+	return l.startSandbox(ctx, func() error { return errors.Join(<-noted, saved()) })
 }
 
 func (l *live) openFiles(dir string, to sink) (err error) {
@@ -81,7 +81,8 @@ func (l *live) openFiles(dir string, to sink) (err error) {
 	return l.files.open(l.output.pipe, l.rec.Request.Stdin)
 }
 
-func (l *live) startSandbox(ctx context.Context) (err error) {
+// startSandbox makes the sandbox; the app's first instruction comes after ready.
+func (l *live) startSandbox(ctx context.Context, ready func() error) (err error) {
 	b := &broker{
 		engine: l.agent.engine, data: l.agent.data, dialler: l.agent.dialler, app: l.rec.App, run: l.rec.ID, flows: l.flows, leases: l.leases, handles: newHandles(), tally: l.tally, now: l.agent.cfg.Now,
 		ask: consent.Ask{Hold: l.rec.Request.Hold, NoInput: l.rec.Request.NoInput, Learn: l.rec.Request.Learn},
@@ -99,7 +100,7 @@ func (l *live) startSandbox(ctx context.Context) (err error) {
 		}
 	}
 	spec.Process.Stdio = l.files.give()
-	if l.instance, err = l.agent.hostOf(l.rec.Format).Start(ctx, spec, b); err != nil {
+	if l.instance, err = startWhen(ctx, l.agent.hostOf(l.rec.Format), spec, b, ready); err != nil {
 		return err
 	}
 	l.sumRefusals()
@@ -122,6 +123,19 @@ func (l *live) startSandbox(ctx context.Context) (err error) {
 	}
 	l.broker = b
 	return nil
+}
+
+// startWhen starts an app once ready has returned; the host does as much as it
+// can before.
+func startWhen(ctx context.Context, host sandbox.Host, spec sandbox.Spec, b sandbox.Broker, ready func() error) (sandbox.Instance, error) {
+	if gated, can := host.(sandbox.Gated); can {
+		return gated.StartWhen(ctx, spec, b, ready)
+	}
+	if err := ready(); err != nil {
+		fdwire.CloseAll(append(spec.Process.Stdio[:], spec.Link))
+		return nil, err
+	}
+	return host.Start(ctx, spec, b)
 }
 
 // startRouter starts the worker that serves the app's network card, and

@@ -27,6 +27,8 @@ type record struct {
 	Stopped bool `json:"stopped,omitempty"`
 	// Places are where it may ask for folders.
 	Places []placeSpec `json:"places,omitempty"`
+	// cutOff says that it was alive when the agent ended.
+	cutOff bool
 	// Check is what its health is judged by; nil for none.
 	Check *api.HealthCheck `json:"check,omitempty"`
 }
@@ -44,24 +46,10 @@ func idBase(slot uint32) uint32 { return firstID + slot*idsOfApp }
 
 const recordFile = "run.json"
 
-// saveMove writes the record after a move of its run. That of a run which is
-// removed at its end stays as it was made: whatever became of the run, the next
-// start of the agent removes it.
-func (r *record) saveMove(dir string) error {
-	if r.Request.Remove {
-		return nil
-	}
-	return r.save(dir)
-}
-
-// save writes the record into its directory.
-func (r *record) save(dir string) error {
-	raw, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("run %s: %w", r.ID, err)
-	}
-	if err := atomicfile.Write(filepath.Join(dir, recordFile), raw, 0o600); err != nil {
-		return fmt.Errorf("run %s: %w", r.ID, err)
+// writeRecord puts a record into its run's directory.
+func writeRecord(dir string, record []byte) error {
+	if err := atomicfile.Write(filepath.Join(dir, recordFile), record, 0o600); err != nil {
+		return fmt.Errorf("run %s: %w", filepath.Base(dir), err)
 	}
 	return nil
 }
@@ -85,7 +73,7 @@ func loadRecords(dir string, log *slog.Logger) ([]*record, error) {
 			continue
 		}
 		if !ended(rec.State) {
-			rec.State = api.Exited
+			rec.State, rec.cutOff = api.Exited, true
 			rec.Exit = &sandbox.Exit{Code: 128 + int(sandbox.SIGKILL), Reason: "the agent ended"}
 		}
 		records = append(records, rec)

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 type run struct {
 	agent *Agent
 	dir   string
+	keep  keeper
 
 	startMu sync.Mutex // held while the run is started; taken to end it
 
@@ -26,13 +28,22 @@ type run struct {
 }
 
 func newRun(a *Agent, rec *record) *run {
-	return &run{agent: a, dir: a.runDir(rec.ID), rec: *rec}
+	dir := a.runDir(rec.ID)
+	return &run{agent: a, dir: dir, rec: *rec, keep: keeper{write: func(raw []byte) error { return writeRecord(dir, raw) }}}
 }
 
 func (a *Agent) runDir(id string) string { return filepath.Join(a.runsDir(), id) }
 
-// move changes the state and saves it.
+// move changes the state and saves it. A start and its success are saved behind:
+// for an agent that starts anew both are a run that was cut off.
 func (r *run) move(ev event, change func(*record)) error {
+	if err := r.moveOn(ev, change); err != nil || ev == evStart || ev == evUp {
+		return err
+	}
+	return r.keep.wait()
+}
+
+func (r *run) moveOn(ev event, change func(*record)) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	to, err := next(r.rec.State, ev)
@@ -43,7 +54,27 @@ func (r *run) move(ev event, change func(*record)) error {
 	if change != nil {
 		change(&r.rec)
 	}
-	return r.rec.saveMove(r.dir)
+	return r.saveMove()
+}
+
+// saveMove begins to write the record after a move. That of a run which is
+// removed at its end stays as it was made: whatever became of the run, the next
+// start of the agent removes it. r.mu is held.
+func (r *run) saveMove() error {
+	if r.rec.Request.Remove {
+		return nil
+	}
+	return r.save()
+}
+
+// save begins to write the record; keep.wait tells how that went. r.mu is held.
+func (r *run) save() error {
+	raw, err := json.MarshalIndent(&r.rec, "", "  ")
+	if err != nil {
+		return fmt.Errorf("run %s: %w", r.rec.ID, err)
+	}
+	r.keep.put(raw, r.agent.work.Go)
+	return nil
 }
 
 func conflict(name string, err error) error {
@@ -69,7 +100,7 @@ func (r *run) start(ctx context.Context, to sink) error {
 	l := newLive(r.agent, rec)
 	l.savePorts = func() { r.savePorts(l) }
 	l.paused = r.notePause
-	if err := l.raise(ctx, r.dir, to); err != nil {
+	if err := l.raise(ctx, r.dir, to, r.keep.wait); err != nil {
 		l.teardown()
 		r.agent.engine.RunEnded(rec.ID) // what was given to this run only
 		failed := r.move(evFailed, func(rec *record) { rec.Error = asAPIError(err); rec.Ended = r.agent.cfg.Now() })
@@ -105,7 +136,7 @@ func (r *run) savePorts(l *live) {
 		return
 	}
 	r.rec.Ports, r.rec.Request.Ports = l.mappings(false), l.mappings(true)
-	if err := r.rec.saveMove(r.dir); err != nil {
+	if err := r.saveMove(); err != nil {
 		r.agent.cfg.Log.Error("record the ports of a run", "run", r.rec.ID, "error", err)
 	}
 }
@@ -122,34 +153,46 @@ func (r *run) supervise(l *live) {
 	l.teardown()
 	r.agent.engine.RunEnded(r.rec.ID)
 	l.exit = exit
-	r.recordEnd(exit)
+	gone := r.recordEnd(exit)
 	close(l.done)
+	if gone {
+		r.discard()
+	}
 }
 
 // exitOfFault is the exit code of a run that we lost, as docker's is.
 const exitOfFault = 125
 
-func (r *run) recordEnd(exit sandbox.Exit) {
+// recordEnd writes the end down; gone says that the run is to be removed, and
+// known to nobody from now on.
+func (r *run) recordEnd(exit sandbox.Exit) (gone bool) {
 	log := r.agent.cfg.Log
 	r.startMu.Lock() // the start that brought it up has recorded it
 	defer r.startMu.Unlock()
 	r.mu.Lock()
 	r.live = nil
 	r.mu.Unlock()
-	if err := r.move(evExit, func(rec *record) { rec.Exit, rec.Ended = &exit, r.agent.cfg.Now() }); err != nil {
+	err := r.moveOn(evExit, func(rec *record) { rec.Exit, rec.Ended = &exit, r.agent.cfg.Now() })
+	rec, _ := r.snapshot()
+	stop := consent.Event{Event: "stop", App: rec.App, Run: rec.ID, Detail: exitText(exit)}
+	if rec.Request.Remove {
+		r.agent.engine.NoteSoon(stop)
+		r.agent.unlist(r)
+		return true
+	}
+	err = errors.Join(err, r.agent.engine.Note(stop), r.keep.wait()) // the two are written at once
+	if err != nil {
 		log.Error("record the end of a run", "run", r.rec.ID, "error", err)
 	}
-	rec, _ := r.snapshot()
-	if err := r.agent.engine.Note(consent.Event{Event: "stop", App: rec.App, Run: rec.ID, Detail: exitText(exit)}); err != nil {
-		log.Error("ledger", "error", err)
-	}
-	if rec.Request.Remove {
-		if err := r.agent.forget(r, true); err != nil {
-			log.Error("remove run", "run", rec.ID, "error", err)
-		}
-		return
-	}
 	r.planRestart(exit)
+	return false
+}
+
+// discard removes what is left of a run that is removed at its end.
+func (r *run) discard() {
+	if err := r.agent.forget(r, true); err != nil {
+		r.agent.cfg.Log.Error("remove run", "run", r.rec.ID, "error", err)
+	}
 }
 
 func exitText(exit sandbox.Exit) string {

@@ -65,10 +65,14 @@ func (a *Agent) register(rec *record) (*run, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)
 	}
-	if err := errors.Join(makeUpper(rec.Spec.Image), rec.save(dir)); err != nil {
+	r := newRun(a, rec)
+	err = makeUpper(rec.Spec.Image)
+	if err == nil {
+		err = r.save()
+	}
+	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	r := newRun(a, rec)
 	a.runs[rec.ID] = r
 	return r, nil
 }
@@ -84,9 +88,8 @@ func makeUpper(img *sandbox.Image) error {
 // forget removes a run that has ended, and what it wrote; with volumes also
 // those that it had because of its image.
 func (a *Agent) forget(r *run, volumes bool) error {
-	a.mu.Lock()
-	delete(a.runs, r.rec.ID)
-	a.mu.Unlock()
+	a.unlist(r)
+	_ = r.keep.wait() // else it is written into what is removed; how it went matters no more
 	if err := os.RemoveAll(r.dir); err != nil {
 		return fmt.Errorf("remove run %s: %w", r.rec.ID, err)
 	}
@@ -97,26 +100,34 @@ func (a *Agent) forget(r *run, volumes bool) error {
 	return a.dropVolumes(rec)
 }
 
+// unlist makes the name of a run free.
+func (a *Agent) unlist(r *run) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.runs, r.rec.ID)
+}
+
 // noteStart writes the start, and what the user gave with it, into the ledger.
 func (a *Agent) noteStart(rec record) error {
-	note := func(event, kind, target string) error {
-		return a.engine.Note(consent.Event{Event: event, App: rec.App, Run: rec.ID, Kind: kind, Target: target, By: "cli"})
+	var events []consent.Event
+	note := func(event, kind, target string) {
+		events = append(events, consent.Event{Event: event, App: rec.App, Run: rec.ID, Kind: kind, Target: target, By: "cli"})
 	}
-	errs := []error{note("start", "", rec.Source)}
+	note("start", "", rec.Source)
 	for _, p := range rec.Request.Ports {
-		errs = append(errs, note("publish", string(consent.NetListen), strconv.Itoa(int(p.App))))
+		note("publish", string(consent.NetListen), strconv.Itoa(int(p.App)))
 	}
 	for _, m := range rec.Spec.Mounts {
 		kind := consent.FileRead
 		if !m.ReadOnly {
 			kind = consent.FileWrite
 		}
-		errs = append(errs, note("share", string(kind), m.Source))
+		note("share", string(kind), m.Source)
 	}
 	for _, wall := range rec.Spec.Waived {
-		errs = append(errs, note("waive", "wall", wall))
+		note("waive", "wall", wall)
 	}
-	return errors.Join(errs...)
+	return a.engine.Note(events...)
 }
 
 func (a *Agent) createRun(w http.ResponseWriter, r *http.Request) error {

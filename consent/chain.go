@@ -22,6 +22,7 @@ func (e *Engine) VerifyLog(ctx context.Context) (lines uint64, err error) {
 // once it is proved. It returns how far it came: after an error, to the last
 // line that fits.
 func (s *store) walk(ctx context.Context, f func(Line) error) (from, to chain.Point, err error) {
+	s.flush()
 	s.partsMu.RLock() // lines stay where they are
 	defer s.partsMu.RUnlock()
 	e, err := s.readEnds(ctx)

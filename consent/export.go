@@ -22,6 +22,7 @@ func (e *Engine) Export(ctx context.Context, w io.Writer) error {
 }
 
 func (s *store) export(ctx context.Context, w io.Writer) error {
+	s.flush()
 	s.partsMu.RLock()
 	defer s.partsMu.RUnlock()
 	e, err := s.readEnds(ctx)

@@ -33,6 +33,7 @@ func (e *Engine) Log(ctx context.Context, q Query) ([]Line, error) {
 	if e.store == nil {
 		return nil, e.Health()
 	}
+	e.store.flush()
 	lines, err := e.store.read(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("read ledger: %w", err)

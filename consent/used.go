@@ -82,11 +82,33 @@ type Event struct {
 	By     string
 }
 
-// Note writes the event down and returns when it is on disk.
-func (e *Engine) Note(ev Event) error {
+// Note writes the events down, together, and returns when they are on disk.
+func (e *Engine) Note(events ...Event) error {
 	if e.store == nil {
 		return e.fault
 	}
+	if err := e.store.commit(e.noted(events)); err != nil {
+		return fmt.Errorf("note %s: %w", events[0].Event, err)
+	}
+	return nil
+}
+
+// NoteSoon writes the event down within 100 ms and does not wait for the disk;
+// whoever reads the ledger sees it at once.
+func (e *Engine) NoteSoon(ev Event) {
+	if e.store != nil {
+		e.store.queue(e.noted([]Event{ev}))
+	}
+}
+
+func (e *Engine) noted(events []Event) (o op) {
+	for _, ev := range events {
+		o.lines = append(o.lines, e.lineOf(ev))
+	}
+	return o
+}
+
+func (e *Engine) lineOf(ev Event) Line {
 	l := Line{
 		Time: e.clock.time(), Event: CleanText(ev.Event), AppID: ev.App.ID(), Run: ev.Run, Kind: CleanText(ev.Kind),
 		Target: CleanTarget(ev.Target), By: CleanText(ev.By), Reason: CleanText(ev.Detail),
@@ -94,10 +116,7 @@ func (e *Engine) Note(ev Event) error {
 	if ev.App.Name != "" {
 		l.App = CleanName(ev.App.Name)
 	}
-	if err := e.store.commit(op{lines: []Line{l}}); err != nil {
-		return fmt.Errorf("note %s: %w", l.Event, err)
-	}
-	return nil
+	return l
 }
 
 // CleanTarget is a target fit to be shown: what has no shape is spelled out.

@@ -3,6 +3,7 @@ package consent
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -62,6 +63,13 @@ func (s *store) commit(o op) error {
 		return err
 	}
 	return <-done
+}
+
+// flush waits until what was queued has been tried.
+func (s *store) flush() { _ = s.commit(op{}) } // an error is that of another op, or of the end
+
+func (o op) empty() bool {
+	return len(o.lines) == 0 && o.rules == nil && o.put == nil && len(o.drop) == 0 && len(o.uses) == 0
 }
 
 // queue has the op put on disk within 100 ms. It waits only while the queue is full.
@@ -157,7 +165,8 @@ func (s *store) gather(retry bool) (batch []op, more bool) {
 // for and that must be tried again.
 func (s *store) save(batch []op) (unsaved []op) {
 	s.refill()
-	if len(batch) == 0 && s.trouble.Load() == nil {
+	if s.trouble.Load() == nil && !slices.ContainsFunc(batch, func(o op) bool { return !o.empty() }) {
+		tell(batch, nil)
 		return nil
 	}
 	if !s.low {

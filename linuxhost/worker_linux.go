@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
@@ -44,10 +45,29 @@ func ConfineWorker(w Worker) error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("confine worker: not dumpable: %w", err)
 	}
-	if err := seccomp.Install(seccomp.Worker(w.Wasm)); err != nil {
+	filter, err := workerFilter(w.Wasm)
+	if err == nil {
+		err = filter.Install()
+	}
+	if err != nil {
 		return fmt.Errorf("confine worker: %w", err)
 	}
 	return nil
+}
+
+// PrepareWorker does beforehand what ConfineWorker of a module's worker can do
+// without knowing its folders.
+func PrepareWorker() {
+	_, _ = wasmFilter() // an error comes again
+}
+
+var wasmFilter = sync.OnceValues(func() (seccomp.Filter, error) { return seccomp.Compile(seccomp.Worker(true)) })
+
+func workerFilter(wasm bool) (seccomp.Filter, error) {
+	if wasm {
+		return wasmFilter()
+	}
+	return seccomp.Compile(seccomp.Worker(false))
 }
 
 // confineMemory bounds private memory that can be written. Address space that is

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that a make target needs and this
-# machine lacks: deps.sh demo|test|long|bench. Touches nothing when all are there.
+# machine lacks: deps.sh demo|test|long|bench|wine. Touches nothing when all are there.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
-group=${1:?usage: deps.sh demo|test|long|bench}
+group=${1:?usage: deps.sh demo|test|long|bench|wine}
 
 # have NEED: a command on PATH, or a file (shell pattern) when it starts with /.
 have() {
@@ -59,6 +59,10 @@ END
     echo "runc runc"
     echo "busybox busybox-static"
     echo "node nodejs"
+  fi
+  if [ "$group" = wine ]; then
+    echo "/usr/lib/wine/wine64 wine64"
+    echo "llvm-dlltool llvm"
   fi
   wasm_needs
   [ "$group" = test ] || return 0

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/consentry/consentry/sandbox"
@@ -46,8 +47,6 @@ type Host struct {
 	log           *slog.Logger
 }
 
-var _ sandbox.Host = (*Host)(nil)
-
 // New returns a Host.
 func New(c Config) *Host {
 	if c.Log == nil {
@@ -56,16 +55,20 @@ func New(c Config) *Host {
 	return &Host{cacheDir: c.CacheDir, compileMemory: orDefault(c.CompileMemory, CompileMemory), log: c.Log}
 }
 
-// Name is "wasm".
-func (*Host) Name() string { return "wasm" }
-
-// Check finds nothing missing: all walls are in this program.
-func (*Host) Check(context.Context) error { return nil }
-
 // Start compiles the module and sets it running. It returns once the module is
 // compiled; ctx bounds only that. spec.Process.Stdio is taken over, also when
 // Start fails.
-func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker) (_ sandbox.Instance, err error) {
+func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker) (sandbox.Instance, error) {
+	module, begin, err := h.Prepare(ctx, spec, broker)
+	if err == nil {
+		begin()
+	}
+	return module, err
+}
+
+// Prepare is Start without the module's first instruction, which comes with
+// begin. A module that is stopped before never runs.
+func (h *Host) Prepare(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker) (_ sandbox.Instance, begin func(), err error) {
 	stdio := wasi.Stdio{Files: spec.Process.Stdio, Terminal: spec.Process.Terminal}
 	defer func() {
 		if err != nil {
@@ -73,15 +76,19 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Brok
 		}
 	}()
 	if err := checkSpec(spec, broker); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	module, about, err := readModule(*spec.Module)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	return h.prepare(ctx, spec, broker, stdio, module, about)
+}
+
+func (h *Host) prepare(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker, stdio wasi.Stdio, module []byte, about Module) (_ sandbox.Instance, begin func(), err error) {
 	rewritten, err := rewrite.Rewrite(module)
 	if err != nil {
-		return nil, fmt.Errorf("prepare %s: %w", spec.Name, err)
+		return nil, nil, fmt.Errorf("prepare %s: %w", spec.Name, err)
 	}
 	r := &run{
 		spec: spec, about: about, names: rewritten.Names, checks: rewritten.Checks, log: h.log.With("run", spec.ID),
@@ -93,21 +100,23 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Brok
 		Output: orDefault(spec.Limits.Output, DefaultOutput), Files: spec.Limits.Files, Exceeded: r.exceeded,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r.system = system
 	if about.wants(extism.ModuleName) {
 		if r.plugin, err = r.newPlugin(); err != nil {
 			system.Close()
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if err := r.compile(ctx, rewritten.Module, h.cacheFor(spec)); err != nil {
 		system.Close()
-		return nil, fmt.Errorf("compile %s: %w", spec.Name, err)
+		return nil, nil, fmt.Errorf("compile %s: %w", spec.Name, err)
 	}
-	r.begin(orDefault(spec.Limits.Wall, DefaultWall), spec.Limits.CPU)
-	return r, nil
+	var inside context.Context
+	inside, r.cancel = context.WithCancelCause(r.base)
+	r.begin = sync.OnceFunc(func() { r.launch(inside, orDefault(spec.Limits.Wall, DefaultWall), spec.Limits.CPU) })
+	return r, r.begin, nil
 }
 
 func checkSpec(spec sandbox.Spec, broker sandbox.Broker) error {

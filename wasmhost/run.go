@@ -26,7 +26,8 @@ const trapCode = 128 + 6
 // run is one module that runs. It is the sandbox.Instance.
 //
 //	begin ──> execute on a goroutine of its own ──> close(done)
-//	             ^ end: cancels ctx (host calls) and sets the stop flag (guest code)
+//	             ^ end: cancels ctx (host calls) and sets the stop flag (guest code);
+//	               before begin it begins, and nothing is executed
 type run struct {
 	spec          sandbox.Spec
 	about         Module
@@ -46,6 +47,7 @@ type run struct {
 	module wazero.CompiledModule
 	left   chan struct{} // closed when a compilation that was left behind ends; nil if none was
 
+	begin  func() // does it once
 	cancel context.CancelCauseFunc
 	done   chan struct{}
 	exit   sandbox.Exit // valid once done is closed
@@ -65,11 +67,9 @@ type ending struct{ exit sandbox.Exit }
 
 func (e *ending) Error() string { return "run ended: " + e.exit.Reason }
 
-// begin sets the module running. The limits of time count from here; cpu 0 is
+// launch sets the module running. The limits of time count from here; cpu 0 is
 // none.
-func (r *run) begin(wall, cpu time.Duration) {
-	ctx, cancel := context.WithCancelCause(r.base)
-	r.cancel = cancel
+func (r *run) launch(ctx context.Context, wall, cpu time.Duration) {
 	timer := time.AfterFunc(wall, func() {
 		r.end(sandbox.Exit{Code: 128 + int(sandbox.SIGKILL), Reason: fmt.Sprintf("time limit of %s", wall)})
 	})
@@ -80,7 +80,7 @@ func (r *run) begin(wall, cpu time.Duration) {
 	go func() {
 		defer close(r.done)
 		defer watch.Wait()
-		defer cancel(nil)
+		defer r.cancel(nil)
 		defer timer.Stop()
 		r.exit = r.outcome(r.execute(ctx))
 		r.clean()
@@ -97,6 +97,9 @@ func (r *run) overCPU(limit time.Duration, err error) {
 
 // execute makes an instance and runs its code.
 func (r *run) execute(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // ended before it began
+	}
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	mod, err := r.engine.InstantiateModule(ctx, r.module, config)
 	if err != nil {
@@ -129,6 +132,7 @@ func (r *run) arm(mod api.Module) error {
 
 // end stops the run; the first reason counts.
 func (r *run) end(exit sandbox.Exit) {
+	defer r.begin()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ended != nil {

@@ -34,21 +34,40 @@ type Client struct {
 	http  *http.Client
 	paths ipc.Paths
 	alert atomic.Pointer[string] // see Alert
+	first atomic.Pointer[opened] // see Connect
 }
 
 // New returns a client that connects at its first call.
 func New(p ipc.Paths) *Client {
+	c := &Client{paths: p}
 	transport := &http.Transport{
-		DialContext:  func(ctx context.Context, _, _ string) (net.Conn, error) { return ipc.Dial(ctx, p) },
+		DialContext:  c.dial,
 		MaxIdleConns: 1,
 		// A refusal is read before a long body is sent into a closed connection.
 		ExpectContinueTimeout: continueWait,
 	}
-	return &Client{http: &http.Client{Transport: transport}, paths: p}
+	c.http = &http.Client{Transport: transport}
+	return c
+}
+
+// dial gives the connection that reach has opened, then new ones.
+func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	if conn := c.first.Swap(nil); conn != nil {
+		if time.Since(conn.at) < freshness {
+			return conn.Conn, nil
+		}
+		conn.Close()
+	}
+	return ipc.Dial(ctx, c.paths)
 }
 
 // Close drops idle connections; calls and streams that are open go on.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	if conn := c.first.Swap(nil); conn != nil {
+		conn.Close()
+	}
+	c.http.CloseIdleConnections()
+}
 
 // call does one request; in and out may be nil.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -28,22 +29,38 @@ const (
 type Starter func(p ipc.Paths) (ended <-chan error, err error)
 
 // Connect returns a client of the agent at p and starts it if nobody answers.
-// A nil start never starts one.
+// A nil start never starts one. An agent that was there already is not asked
+// for its version: it looks at ours with each call.
 func Connect(ctx context.Context, p ipc.Paths, start Starter) (*Client, error) {
 	c := New(p)
-	version, err := c.Version(ctx)
+	err := c.reach(ctx)
 	if errors.Is(err, ErrNotRunning) && start != nil {
-		version, err = c.startAgent(ctx, start)
+		_, err = c.startAgent(ctx, start)
 	}
 	if err != nil {
 		c.Close()
-		return nil, mismatch(err, api.Version{})
-	}
-	if version.API != api.APIVersion {
-		c.Close()
-		return nil, mismatch(nil, version)
+		return nil, err
 	}
 	return c, nil
+}
+
+// opened is a connection that waits for the first call.
+type opened struct {
+	net.Conn
+	at time.Time
+}
+
+// freshness is how long it may wait: an agent hangs up on who says nothing.
+const freshness = time.Second
+
+// reach opens the connection of the first call.
+func (c *Client) reach(ctx context.Context) error {
+	conn, err := ipc.Dial(ctx, c.paths)
+	if err != nil {
+		return c.transportError(ctx, err)
+	}
+	c.first.Store(&opened{conn, time.Now()})
+	return nil
 }
 
 // startAgent starts the agent and waits until it answers. Several callers may
@@ -87,28 +104,20 @@ func (c *Client) waitForOther(ctx context.Context) (api.Version, bool) {
 	return api.Version{}, false
 }
 
+// endOf is how a process that was started ended.
+func endOf(err error) error {
+	if err == nil {
+		return fmt.Errorf("exit status 0")
+	}
+	return err
+}
+
 func startFailed(p ipc.Paths, mark int64, what string) error {
 	text := "the agent " + what
 	if tail := logTail(p, mark); tail != "" {
 		text += "; its last lines:\n" + tail
 	}
 	return &Advice{Err: errors.New(text), Text: "its whole log is " + p.Log() + "; consentry agent --foreground shows it live"}
-}
-
-// mismatch explains an agent that speaks another version of the API: err is its
-// refusal, or v its own words.
-func mismatch(err error, v api.Version) error {
-	if err == nil {
-		return &Advice{
-			Err:  fmt.Errorf("the running agent (version %s) speaks API version %q, this consentry %q", v.Version, v.API, api.APIVersion),
-			Text: fmt.Sprintf("end it with: kill %d, then try again: this consentry starts its own", v.PID),
-		}
-	}
-	var fault *api.Error
-	if errors.As(err, &fault) && fault.Code == "api-version" && fault.Hint == "" {
-		return &Advice{Err: err, Text: "end the running agent, then try again: this consentry starts its own"}
-	}
-	return err
 }
 
 func logSize(p ipc.Paths) int64 {

@@ -56,10 +56,3 @@ func keepFiles() error {
 	}
 	return nil
 }
-
-func endOf(err error) error {
-	if err == nil {
-		return fmt.Errorf("exit status 0")
-	}
-	return err
-}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"sync"
 	"sync/atomic"
 
 	"github.com/consentry/consentry/internal/fdwire"
@@ -43,13 +44,13 @@ func Start(ctx context.Context, self string, broker sandbox.Broker, stderr io.Wr
 // serve has broker answer from now on. It comes before the worker's job.
 func (c *Client) serve(broker sandbox.Broker) { c.broker.Store(wire.NewBrokerServer(broker)) }
 
-func start(ctx context.Context, self string, stderr io.Writer) (*Client, error) {
+func start(ctx context.Context, self string, stderr io.Writer, args ...string) (*Client, error) {
 	conn, theirs, err := fdwire.Pair()
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
 	defer theirs.Close()
-	cmd := exec.Command(self, Name)
+	cmd := exec.Command(self, append([]string{Name}, args...)...)
 	cmd.Env = []string{} // nothing of the agent's environment
 	cmd.Dir = "/"
 	cmd.Stderr = stderr
@@ -128,21 +129,36 @@ func (c *Client) Route(ctx context.Context, hostname string, bandwidth int64, li
 type Host struct {
 	Workers *Pool
 	Log     *slog.Logger
+
+	running sync.WaitGroup
 }
 
-var _ sandbox.Host = (*Host)(nil)
+var (
+	_ sandbox.Host  = (*Host)(nil)
+	_ sandbox.Gated = (*Host)(nil)
+)
 
 // Name is "wasm".
 func (h *Host) Name() string { return "wasm" }
 
-// Close ends the workers that wait.
-func (h *Host) Close() error { return h.Workers.Close() }
+// Close ends the workers that wait, and waits for those that are ending. No
+// module runs any more.
+func (h *Host) Close() error {
+	err := h.Workers.Close()
+	h.running.Wait()
+	return err
+}
 
 // Check finds nothing missing: the runtime is part of the program.
 func (h *Host) Check(context.Context) error { return nil }
 
 // Start runs spec.Module in a new worker. It takes over spec's files.
 func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker) (sandbox.Instance, error) {
+	return h.StartWhen(ctx, spec, broker, func() error { return nil })
+}
+
+// StartWhen is Start for a module that waits, compiled, until ready has returned.
+func (h *Host) StartWhen(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker, ready func() error) (sandbox.Instance, error) {
 	defer fdwire.CloseAll(spec.Process.Stdio[:])
 	client, err := h.Workers.Get(ctx, broker)
 	if err != nil {
@@ -151,8 +167,12 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Brok
 	if _, err := client.peer.Call(ctx, verbModule, moduleJob{Spec: spec}, nil, spec.Process.Stdio[:]...); err != nil {
 		return nil, client.explain(err)
 	}
+	if err := ready(); err != nil {
+		client.Close() //nolint:errcheck // nothing of the module has run
+		return nil, err
+	}
 	m := &moduleInstance{client: client, done: make(chan struct{})}
-	go m.wait(context.WithoutCancel(ctx))
+	h.running.Go(func() { m.wait(context.WithoutCancel(ctx)) })
 	return m, nil
 }
 
@@ -167,14 +187,15 @@ func (c *Client) explain(err error) error {
 
 type moduleInstance struct {
 	client *Client
-	done   chan struct{} // closed once exit and err are set and the worker is gone
+	done   chan struct{} // closed once exit and err are set: the module is gone, its worker is going
 	exit   sandbox.Exit
 	err    error
 }
 
+// wait has the module run, and its worker end after it.
 func (m *moduleInstance) wait(ctx context.Context) {
-	defer close(m.done)
 	_, m.err = m.client.peer.Call(ctx, verbWait, struct{}{}, &m.exit)
+	close(m.done)
 	m.client.Close() //nolint:errcheck // how the process ended matters only when it gave no exit
 }
 

@@ -27,6 +27,9 @@ const socketFD = 3
 // Main is the worker process: it serves one run and ends with the agent's
 // socket. It returns the exit code.
 func Main() int {
+	if len(os.Args) > 2 && os.Args[2] == warmUp {
+		warm()
+	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	conn, err := fdwire.FromFile(os.NewFile(socketFD, "agent"))
 	if err != nil {
@@ -55,7 +58,8 @@ type server struct {
 
 	mu     sync.Mutex
 	busy   bool
-	module sandbox.Instance
+	module sandbox.Instance // compiled, or running
+	begin  func()           // sets it running
 
 	routing chan struct{} // closed once router and portal are there
 	router  *router.Router
@@ -67,7 +71,7 @@ func (s *server) handle(ctx context.Context, verb string, body json.RawMessage, 
 	case verbRoute:
 		return wire.Reply{}, s.route(body, files)
 	case verbModule:
-		return wire.Reply{}, s.startModule(body, files)
+		return wire.Reply{}, s.prepareModule(body, files)
 	case verbPlaceholders:
 		return wire.Reply{}, s.placeholders(body, files)
 	case verbInbound:
@@ -90,6 +94,7 @@ func (s *server) handle(ctx context.Context, verb string, body json.RawMessage, 
 	}
 	switch verb {
 	case verbWait:
+		s.begin()
 		exit, err := module.Wait(ctx)
 		return wire.Reply{Body: exit}, err
 	case verbStop:

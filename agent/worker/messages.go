@@ -6,7 +6,7 @@
 //	  | exec, socket as fd 3                    |
 //	  | route{} + link socket                   |  or  module{spec} + stdin, stdout, stderr
 //	  | --------------------------------------> |  confines itself, starts
-//	  | answer: it runs (or why it does not)    |
+//	  | answer: it is ready (or why it is not)  |
 //	  | <-------------------------------------- |
 //	  | ports{all that are published}           |  broker.dial, broker.open, …
 //	  | --------------------------------------> | -------------------------------> agent
@@ -16,7 +16,9 @@
 //	  | <-------------------------------------- |
 //	  | placeholders{names} + files of FUSE     |  broker.file, when one is touched
 //	  | --------------------------------------> | -------------------------------> agent
-//	  | wait{} … answered with the Exit         |
+//	  | wait{}: a module begins to run          |
+//	  | --------------------------------------> |
+//	  | answer: its Exit, when it has ended     |
 //	  | <-------------------------------------- |
 //
 // When either end of the socket closes, the worker ends.

@@ -18,6 +18,7 @@ const readyWorkers = 2
 type Pool struct {
 	Self   string    // the program to run as a worker
 	Stderr io.Writer // takes the workers' own logs
+	Warm   bool      // those that wait have run a module of ours
 
 	once  sync.Once
 	ready pool.Pool[*Client]
@@ -26,13 +27,21 @@ type Pool struct {
 func (p *Pool) waiting() *pool.Pool[*Client] {
 	p.once.Do(func() {
 		p.ready.Size = readyWorkers
-		p.ready.Make = func(ctx context.Context) (*Client, error) { return start(ctx, p.Self, p.Stderr) }
+		p.ready.Make = func(ctx context.Context) (*Client, error) { return start(ctx, p.Self, p.Stderr, p.waits()...) }
 		p.ready.Dead = (*Client).gone
 		p.ready.End = func(c *Client) {
 			c.Close() //nolint:errcheck // it had no job
 		}
 	})
 	return &p.ready
+}
+
+// waits are the arguments of a worker that is to wait.
+func (p *Pool) waits() []string {
+	if p.Warm {
+		return []string{warmUp}
+	}
+	return nil
 }
 
 // Get returns a worker whose questions broker answers: one that waited, or a

@@ -39,7 +39,7 @@ func addHosts(cfg *agent.Config, self string, paths ipc.Paths, log *slog.Logger)
 	state := filepath.Join(paths.Runtime, "linux")
 	cfg.Image = linuxhost.New(linuxhost.Config{Self: beside(self, "consentry-launch"), StateDir: state, Log: log})
 	cfg.Workers = &worker.Pool{Self: beside(self, "consentry-worker"), Stderr: os.Stderr}
-	cfg.Module = &worker.Host{Workers: &worker.Pool{Self: self, Stderr: os.Stderr}, Log: log}
+	cfg.Module = &worker.Host{Workers: &worker.Pool{Self: self, Stderr: os.Stderr, Warm: true}, Log: log}
 	cfg.Cleanup = func(ctx context.Context) error { return linuxhost.Cleanup(ctx, state, log) }
 }
 

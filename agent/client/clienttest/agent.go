@@ -88,7 +88,7 @@ func (a *Agent) Waits(prompt string) bool {
 	return a.answer[prompt] != nil
 }
 
-// SpeakAPI changes the API version it claims.
+// SpeakAPI changes the API version it speaks.
 func (a *Agent) SpeakAPI(v string) { a.mu.Lock(); a.api = v; a.mu.Unlock() }
 
 // BreakLedger makes `log verify` fail.
@@ -163,9 +163,13 @@ func (a *Agent) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
 		a.calls = append(a.calls, r.Method+" "+r.URL.RequestURI())
+		speaks := a.api
 		a.mu.Unlock()
-		if r.Header.Get(api.VersionHeader) != api.APIVersion {
-			fail(w, &api.Error{Code: "api-version", Message: "wrong API version", Status: http.StatusBadRequest})
+		if got := r.Header.Get(api.VersionHeader); got != speaks {
+			fail(w, &api.Error{
+				Code: "version", Message: "the agent speaks version " + speaks + " of its API, not \"" + got + "\"",
+				Hint: "use the consentry command that came with this agent, or restart the agent", Status: http.StatusPreconditionFailed,
+			})
 			return
 		}
 		a.alert(w)

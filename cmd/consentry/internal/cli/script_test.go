@@ -14,6 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/agent/client/clienttest"
 	"github.com/consentry/consentry/agent/ipc"
 )
@@ -121,7 +122,7 @@ func exitsWith(ts *testscript.TestScript, _ bool, args []string) {
 // commandFake changes what the agent says: fake broken-ledger.
 func commandFake(ts *testscript.TestScript, _ bool, args []string) {
 	a := ts.Value("agent").(*clienttest.Agent)
-	map[string]func(){"broken-ledger": a.BreakLedger, "broken-hosts": a.BreakHosts, "damaged-store": a.DamageStore, "empty": a.Clear, "other-api": func() { a.SpeakAPI("9") }}[args[0]]()
+	map[string]func(){"broken-ledger": a.BreakLedger, "broken-hosts": a.BreakHosts, "damaged-store": a.DamageStore, "empty": a.Clear, "other-api": func() { a.SpeakAPI("9") }, "our-api": func() { a.SpeakAPI(api.APIVersion) }}[args[0]]()
 }
 
 // seesCall wants a call with a text in it to have reached the agent, or not.

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Runs the file tests of modules as a Windows program under Wine. The modules are
+# built here: there is no compiler there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+wine=/usr/lib/wine/wine64
+work=$PWD/.cache/wine
+mkdir -p "$work"
+
+# Wine before version 9 lacks ProcessPrng, without which no Go program begins.
+prng() {
+  cat >"$work/prng.c" <<'END'
+__declspec(dllimport) unsigned char __stdcall SystemFunction036(void *, unsigned long);
+int __stdcall ProcessPrng(unsigned char *to, unsigned long long size) {
+  for (unsigned long n; size; to += n, size -= n) {
+    n = size > 65536 ? 65536 : (unsigned long)size;
+    if (!SystemFunction036(to, n)) return 0;
+  }
+  return 1;
+}
+END
+  printf 'LIBRARY advapi32.dll\nEXPORTS\nSystemFunction036\n' >"$work/advapi32.def"
+  llvm-dlltool -m i386:x86-64 -d "$work/advapi32.def" -l "$work/advapi32.lib"
+  clang --target=x86_64-pc-windows-msvc -O2 -c "$work/prng.c" -o "$work/prng.obj"
+  lld-link /dll /noentry /nodefaultlib "$work/prng.obj" "$work/advapi32.lib" /export:ProcessPrng "/out:$1"
+}
+
+export WINEPREFIX=$work/prefix WINEARCH=win64 WINEDEBUG=-all
+if [ ! -d "$WINEPREFIX/drive_c/windows/system32" ]; then
+  echo "making a folder for Wine (once)"
+  timeout 120 "$wine" wineboot -i >/dev/null 2>&1
+fi
+dll=$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll
+[ -e "$dll" ] || prng "$dll"
+
+clang --target=wasm32-wasi -w -O1 -Isdk/c -o "$work/c.wasm" wasmhost/testdata/conformance.c
+GOOS=wasip1 GOARCH=wasm go build -o "$work/go.wasm" ./wasmhost/testdata/conformance_go
+/usr/bin/rustc --target wasm32-wasi -O -o "$work/rust.wasm" wasmhost/testdata/conformance.rs
+
+export GOOS=windows GOARCH=amd64 CGO_ENABLED=0
+go vet -tags wine ./wasmhost/... ./agent/ipc ./agent/client ./cmd/...
+go test -c -tags wine -o "$work/wasmhost.exe" ./wasmhost
+go test -c -o "$work/ipc.exe" ./agent/ipc
+go build -o "$work/" ./cmd/consentry ./cmd/consentry-agent
+
+# there PROGRAM ARG...: runs it under Wine.
+there() { timeout 300 "$wine" "$work/$1" "${@:2}" </dev/null; }
+
+(cd agent/ipc && there ipc.exe -test.v -test.run 'Pipe|Windows')
+(cd wasmhost && CONSENTRY_MODULES=Z:$work there wasmhost.exe -test.v -test.timeout 4m -test.run '^Test(Conformance|APreparedModule.*|Warm)$')
+
+# Command line and agent as two processes: it is started once, answers over the
+# pipe, and refuses what it has no walls for.
+export CONSENTRY_HOME=Z:$work/home
+rm -rf "$work/home"
+first=$(there consentry.exe version --json)
+second=$(there consentry.exe version --json)
+pid() { sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' <<<"$1" | head -n 1; }
+[ -n "$(pid "$first")" ] && [ "$(pid "$first")" = "$(pid "$second")" ] || { echo "no agent: $first / $second" >&2; exit 1; }
+there consentry.exe doctor || true
+said=$(there consentry.exe run --rm --no-input "Z:$work/c.wasm" 2>&1) && { echo "a module ran without walls: $said" >&2; exit 1; }
+grep -q 'workers are confined on Linux only' <<<"$said" || { echo "it said: $said" >&2; exit 1; }
+there consentry.exe requests
+"$wine" taskkill /F /PID "$(pid "$first")" >/dev/null 2>&1 || true
+echo "the agent answers over its pipe, and runs nothing it cannot confine"
