@@ -70,6 +70,7 @@ func (a *Agent) register(rec *record) (*run, error) {
 	}
 	r := newRun(a, rec)
 	a.runs[rec.ID] = r
+	a.bell.ring(api.News{Runs: true})
 	return r, nil
 }
 
@@ -87,6 +88,7 @@ func (a *Agent) forget(r *run, volumes bool) error {
 	a.mu.Lock()
 	delete(a.runs, r.rec.ID)
 	a.mu.Unlock()
+	a.bell.ring(api.News{Runs: true})
 	if err := os.RemoveAll(r.dir); err != nil {
 		return fmt.Errorf("remove run %s: %w", r.rec.ID, err)
 	}
@@ -220,6 +222,7 @@ func (r *run) summary(a *Agent) api.Run {
 			rec.Requests++
 		}
 	}
+	rec.AppName, rec.AppID = consent.CleanName(rec.App.Name), string(rec.App.ID())
 	return rec.Run
 }
 
