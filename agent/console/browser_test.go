@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"github.com/consentry/consentry/agent/api"
-	"github.com/consentry/consentry/internal/browser")
+	"github.com/consentry/consentry/internal/browser"
+)
 
 // shots is where pictures of the pages are kept, for people; git ignores it.
 func shots(t testing.TB) string {

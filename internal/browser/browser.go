@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -88,8 +87,8 @@ func Start(t testing.TB, command func(args ...string) *exec.Cmd) *Browser {
 	t.Cleanup(func() {
 		b.call("", "Browser.close", nil, nil) //nolint:errcheck // it is ended below
 		to.Close()
-		hard := time.AfterFunc(patience/3, func() { cmd.Process.Signal(syscall.SIGKILL) })
-		cmd.Wait()
+		hard := time.AfterFunc(patience/3, func() { cmd.Process.Kill() }) //nolint:errcheck // it has ended
+		cmd.Wait()                                                        //nolint:errcheck // however it ended
 		hard.Stop()
 		from.Close()
 		<-read
