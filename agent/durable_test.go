@@ -55,7 +55,7 @@ func TestRecordsOfMoves(t *testing.T) {
 		if err := rec.save(dir); err != nil {
 			t.Fatal(err)
 		}
-		r := &run{dir: dir, rec: *rec}
+		r := &run{agent: &Agent{}, dir: dir, rec: *rec}
 		if err := r.move(evStart, nil); err != nil {
 			t.Fatal(err)
 		}

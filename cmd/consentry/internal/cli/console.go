@@ -8,6 +8,7 @@ import (
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/agent/client"
+	"github.com/consentry/consentry/internal/browse"
 )
 
 func (c *cli) consoleCommand() *cobra.Command {
@@ -43,7 +44,7 @@ another computer, through ssh -L) comes in by --code.`,
 					_, err = fmt.Fprintln(c.Out, plain(way.File))
 					return err
 				}
-				if err := browse(ctx, way.File); err != nil {
+				if err := browse.Open(ctx, way.File); err != nil {
 					return hinted("use: consentry console --code", fmt.Errorf("open the browser: %w", err))
 				}
 				return nil
