@@ -343,7 +343,7 @@ func (t *Tray) answer(ctx context.Context, a Action) error {
 	}
 	c := a.Choice
 	return t.cfg.Agent.Answer(ctx, a.Prompt.ID, api.AnswerRequest{
-		Nonce: a.Prompt.Nonce, Verdict: c.Verdict, Lifetime: c.Lifetime, For: c.For, Target: c.Target, Everything: c.Everything, By: asker,
+		Nonce: a.Prompt.Nonce, Verdict: c.Verdict, Lifetime: c.Lifetime, For: c.For, Target: c.Target, Everything: c.Everything, Shape: c.Shape, By: asker,
 	})
 }
 

@@ -128,7 +128,7 @@ func (v *view) answer() error {
 	}
 	c := p.Choices[number]
 	answer := api.AnswerRequest{
-		Nonce: nonce, Verdict: c.Verdict, Lifetime: c.Lifetime, For: c.For, Target: c.Target, Everything: c.Everything, By: asker,
+		Nonce: nonce, Verdict: c.Verdict, Lifetime: c.Lifetime, For: c.For, Target: c.Target, Everything: c.Everything, Shape: c.Shape, By: asker,
 	}
 	if answer.Fields, err = v.fields(p, c); err != nil {
 		return err

@@ -23,6 +23,8 @@ const (
 
 var (
 	inks = map[string]color.NRGBA{"light": {27, 31, 36, 255}, "dark": {244, 246, 248, 255}}
+	// rims are around them, for a panel that is not as the system says.
+	rims = map[string]color.NRGBA{"light": {244, 246, 248, 160}, "dark": {27, 31, 36, 200}}
 
 	orange = color.NRGBA{232, 137, 12, 255}
 	red    = color.NRGBA{217, 48, 37, 255}
@@ -44,13 +46,13 @@ func drawAll(dir string) error {
 		for _, mood := range []string{"idle", "running", "asking", "alert"} {
 			name := filepath.Join(dir, mood+"-"+shade)
 			var picture bytes.Buffer
-			if err := png.Encode(&picture, draw(pngSize, mood, ink)); err != nil {
+			if err := png.Encode(&picture, draw(pngSize, mood, ink, rims[shade])); err != nil {
 				return err
 			}
 			if err := os.WriteFile(name+".png", picture.Bytes(), 0o644); err != nil {
 				return err
 			}
-			if err := os.WriteFile(name+".ico", ico(draw(icoSize, mood, ink)), 0o644); err != nil {
+			if err := os.WriteFile(name+".ico", ico(draw(icoSize, mood, ink, rims[shade])), 0o644); err != nil {
 				return err
 			}
 		}
@@ -59,7 +61,7 @@ func drawAll(dir string) error {
 }
 
 // draw paints by samples: at, the colour of a point of the unit square.
-func draw(size int, mood string, ink color.NRGBA) *image.NRGBA {
+func draw(size int, mood string, ink, rim color.NRGBA) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, size, size))
 	for y := range size {
 		for x := range size {
@@ -67,7 +69,7 @@ func draw(size int, mood string, ink color.NRGBA) *image.NRGBA {
 			for i := range grain * grain {
 				px := (float64(x) + (float64(i%grain)+.5)/grain) / float64(size)
 				py := (float64(y) + (float64(i/grain)+.5)/grain) / float64(size)
-				c := at(px, py, mood, ink)
+				c := at(px, py, mood, ink, rim)
 				w := float64(c.A)
 				r, g, b, a = r+float64(c.R)*w, g+float64(c.G)*w, b+float64(c.B)*w, a+w
 			}
@@ -95,15 +97,16 @@ func shield(x, y, inset float64) bool {
 
 func circle(x, y, cx, cy, r float64) bool { return math.Hypot(x-cx, y-cy) <= r }
 
-func at(x, y float64, mood string, ink color.NRGBA) color.NRGBA {
+func at(x, y float64, mood string, ink, rim color.NRGBA) color.NRGBA {
 	nothing := color.NRGBA{}
-	inner := shield(x, y, .1)
 	switch mood {
 	case "idle": // an outline
-		if shield(x, y, 0) && !inner {
-			return ink
+		switch {
+		case shield(x, y, .19):
+			return nothing
+		case shield(x, y, .15):
+			return rim
 		}
-		return nothing
 	case "asking": // full, with a mark at its foot
 		if circle(x, y, .73, .73, .24) {
 			return orange
@@ -121,8 +124,11 @@ func at(x, y float64, mood string, ink color.NRGBA) color.NRGBA {
 			return nothing
 		}
 	}
-	if shield(x, y, 0) {
+	switch {
+	case shield(x, y, .04):
 		return ink
+	case shield(x, y, 0):
+		return rim
 	}
 	return nothing
 }
