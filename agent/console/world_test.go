@@ -26,6 +26,7 @@ import (
 	"github.com/consentry/consentry/agent/client"
 	"github.com/consentry/consentry/agent/console"
 	"github.com/consentry/consentry/agent/ipc"
+	"github.com/consentry/consentry/app"
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/wasmhost/wasmbin"
 )
@@ -127,9 +128,19 @@ func newWorld(t testing.TB, idle time.Duration) *world {
 // start runs an app that does what do says.
 func (w *world) start(name string, do func(sandbox.Broker)) {
 	w.t.Helper()
+	w.startWith(name, "", do)
+}
+
+// startWith starts an app with a manifest.
+func (w *world) startWith(name, manifest string, do func(sandbox.Broker)) {
+	w.t.Helper()
 	w.app = do
 	file := filepath.Join(w.home, name+".wasm")
-	if err := os.WriteFile(file, append([]byte(wasmbin.Header+"\x00"), append([]byte{byte(1 + len(name)), byte(len(name))}, name...)...), 0o600); err != nil {
+	raw := wasmbin.Header + section(name, "")
+	if manifest != "" {
+		raw += section(app.ManifestSection, manifest)
+	}
+	if err := os.WriteFile(file, []byte(raw), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
 	s, err := w.client.Run(w.t.Context(), api.RunRequest{Source: file, Name: name, Detach: true})
@@ -145,6 +156,18 @@ func (w *world) start(name string, do func(sandbox.Broker)) {
 		if kind == api.FrameStarted {
 			return
 		}
+	}
+}
+
+// section is a custom section of a module.
+func section(name, body string) string {
+	content := string(rune(len(name))) + name + body
+	size := ""
+	for n := len(content); ; n >>= 7 {
+		if n < 0x80 {
+			return "\x00" + size + string([]byte{byte(n)}) + content
+		}
+		size += string([]byte{byte(n) | 0x80})
 	}
 }
 
