@@ -40,6 +40,10 @@ type Config struct {
 
 	Desktop userdata.Desktop // where actions of apps are done; nil: that of this session
 
+	// Console makes ways into the page for the user's browser; may be nil. The
+	// caller closes it.
+	Console Console
+
 	Image  sandbox.Host // runs OCI images
 	Module sandbox.Host // runs wasm modules
 	// Cleanup removes what an agent that was killed has left; may be nil.
@@ -48,6 +52,11 @@ type Config struct {
 	// Registries is the file of the user's settings about registries (package
 	// oci); need not exist.
 	Registries string
+}
+
+// Console is the page for the user's browser.
+type Console interface {
+	Open(context.Context, api.ConsoleRequest) (api.Console, error)
 }
 
 // Agent is the running daemon.
@@ -73,6 +82,8 @@ type Agent struct {
 	work sync.WaitGroup // supervisors of runs
 
 	closing chan struct{} // closed when the agent begins to end
+
+	bell bell // rung when something has changed
 
 	mu   sync.Mutex
 	runs map[string]*run // by id
@@ -133,6 +144,7 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	if preparer, can := cfg.Image.(sandbox.Preparer); can {
 		preparer.KeepReady(lender{a})
 	}
+	a.work.Go(a.ringForConsent)
 	a.note(consent.Event{Event: "agent-start", Detail: cfg.Version})
 	return a, nil
 }

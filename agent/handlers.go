@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"strings"
@@ -54,6 +55,8 @@ func (a *Agent) calls() map[string]func(http.ResponseWriter, *http.Request) erro
 		"GET /v1/why":                a.getWhy,
 		"GET /v1/log":                a.getLedger,
 		"GET /v1/log/verify":         a.verifyLedger,
+		"GET /v1/news":               a.getNews,
+		"POST /v1/console":           a.openConsole,
 		"POST /v1/install":           a.install,
 		"GET /v1/reviews":            a.listReviews,
 		"GET /v1/reviews/{id}":       a.getReview,
@@ -215,6 +218,21 @@ func (a *Agent) getDoctor(w http.ResponseWriter, r *http.Request) error {
 		d.Hosts = append(d.Hosts, check)
 	}
 	return ok(w, d)
+}
+
+func (a *Agent) openConsole(w http.ResponseWriter, r *http.Request) error {
+	var req api.ConsoleRequest
+	if err := readBody(r, &req); err != nil {
+		return err
+	}
+	if a.cfg.Console == nil {
+		return fmt.Errorf("%w: this agent has no console", sandbox.ErrNotSupported)
+	}
+	way, err := a.cfg.Console.Open(r.Context(), req)
+	if err != nil {
+		return err
+	}
+	return ok(w, way)
 }
 
 // find resolves the id of a run, a unique prefix of it, or its name.

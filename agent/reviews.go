@@ -184,7 +184,11 @@ func (a *Agent) awaitReview(ctx context.Context, o *openReview, s *stream) error
 	if err := a.reviews.add(o); err != nil {
 		return err
 	}
-	defer a.reviews.remove(o)
+	a.bell.ring(api.News{Reviews: true})
+	defer func() {
+		a.reviews.remove(o)
+		a.bell.ring(api.News{Reviews: true})
+	}()
 	if err := s.json(api.FrameReview, o.head()); err != nil {
 		return err
 	}

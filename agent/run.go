@@ -54,6 +54,7 @@ func (r *run) moveOn(ev event, change func(*record)) error {
 	if change != nil {
 		change(&r.rec)
 	}
+	r.agent.bell.ring(api.News{Runs: true})
 	return r.saveMove()
 }
 
@@ -136,6 +137,7 @@ func (r *run) savePorts(l *live) {
 		return
 	}
 	r.rec.Ports, r.rec.Request.Ports = l.mappings(false), l.mappings(true)
+	r.agent.bell.ring(api.News{Runs: true})
 	if err := r.saveMove(); err != nil {
 		r.agent.cfg.Log.Error("record the ports of a run", "run", r.rec.ID, "error", err)
 	}

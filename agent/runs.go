@@ -74,6 +74,7 @@ func (a *Agent) register(rec *record) (*run, error) {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	a.runs[rec.ID] = r
+	a.bell.ring(api.News{Runs: true})
 	return r, nil
 }
 
@@ -103,8 +104,9 @@ func (a *Agent) forget(r *run, volumes bool) error {
 // unlist makes the name of a run free.
 func (a *Agent) unlist(r *run) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	delete(a.runs, r.rec.ID)
+	a.mu.Unlock()
+	a.bell.ring(api.News{Runs: true})
 }
 
 // noteStart writes the start, and what the user gave with it, into the ledger.
@@ -231,6 +233,7 @@ func (r *run) summary(a *Agent) api.Run {
 			rec.Requests++
 		}
 	}
+	rec.AppName, rec.AppID = consent.CleanName(rec.App.Name), string(rec.App.ID())
 	return rec.Run
 }
 

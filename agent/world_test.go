@@ -16,6 +16,7 @@ import (
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/agent/client"
+	"github.com/consentry/consentry/agent/console"
 	"github.com/consentry/consentry/agent/ipc"
 	"github.com/consentry/consentry/app"
 	"github.com/consentry/consentry/consent"
@@ -83,13 +84,17 @@ func newTestAgent(t testing.TB) *testAgent {
 	t.Cleanup(func() { os.RemoveAll(home) })
 	w := &testAgent{t: t, host: &fakeHost{started: make(chan string, 64)}, dir: t.TempDir()}
 	log := slog.New(slog.DiscardHandler)
+	paths := ipc.InHome(home)
+	w.client = client.New(paths)
+	page := console.New(console.Config{Agent: w.client, Dir: paths.Runtime, Log: log, Now: time.Now})
+	t.Cleanup(page.Close)
 	w.Agent, err = Open(t.Context(), Config{
-		Data: home, Version: "test", Log: log, Now: time.Now, Image: w.host, Module: w.host, Presets: filepath.Join(home, "presets"),
+		Console: page,
+		Data:    home, Version: "test", Log: log, Now: time.Now, Image: w.host, Module: w.host, Presets: filepath.Join(home, "presets"),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	paths := ipc.InHome(home)
 	l, err := ipc.Listen(paths, log)
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +102,6 @@ func newTestAgent(t testing.TB) *testAgent {
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- w.Serve(ctx, l) }()
-	w.client = client.New(paths)
 	t.Cleanup(func() {
 		w.client.Close()
 		stop()

@@ -96,6 +96,12 @@ gnome-keyring-daemon gnome-keyring
 radicale radicale
 xclip xclip
 Xvfb xvfb
+dbus-daemon dbus
+xfce4-panel xfce4-panel
+/usr/lib/*/xfce4/notifyd/xfce4-notifyd xfce4-notifyd
+xdotool xdotool
+import imagemagick
+/usr/share/icons/Adwaita adwaita-icon-theme
 END
 }
 

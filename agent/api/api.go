@@ -172,6 +172,8 @@ const (
 type Run struct {
 	ID       string        `json:"id"`
 	Name     string        `json:"name"`
+	AppName  string        `json:"appName,omitempty"` // clean
+	AppID    string        `json:"appId,omitempty"`   // what grants are bound to
 	Source   string        `json:"source"`
 	Format   string        `json:"format"`
 	Digest   string        `json:"digest"`

@@ -140,12 +140,13 @@ func (c *Client) Why(ctx context.Context, app, target string) (w api.Why, err er
 type LedgerQuery struct {
 	Since     time.Time
 	App, Kind string
+	Newest    int // that many lines at most, the newest; 0: the agent's bound
 	Follow    bool
 }
 
 // Ledger yields lines of the ledger, oldest first.
 func (c *Client) Ledger(ctx context.Context, q LedgerQuery) iter.Seq2[api.LedgerLine, error] {
-	path := "/v1/log" + query("app", q.App, "kind", q.Kind, "since", q.since(), "follow", flag(q.Follow))
+	path := "/v1/log" + query("app", q.App, "kind", q.Kind, "since", q.since(), "follow", flag(q.Follow), "limit", q.limit())
 	return lines[api.LedgerLine](ctx, c, "GET", path, nil)
 }
 

@@ -66,3 +66,10 @@ func (q LedgerQuery) since() string {
 	}
 	return q.Since.UTC().Format(time.RFC3339)
 }
+
+func (q LedgerQuery) limit() string {
+	if q.Newest == 0 {
+		return ""
+	}
+	return strconv.Itoa(q.Newest)
+}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/consentry/consentry/agent"
+	"github.com/consentry/consentry/agent/client"
+	"github.com/consentry/consentry/agent/console"
 	"github.com/consentry/consentry/agent/dial"
 	"github.com/consentry/consentry/agent/ipc"
 )
@@ -46,6 +48,11 @@ func runAgent(ctx context.Context, home string, log *slog.Logger) (err error) {
 	if cfg.Unused, err = unusedTime(os.Getenv(unusedEnv)); err != nil {
 		return err
 	}
+	own := client.New(paths)
+	defer own.Close()
+	page := console.New(console.Config{Agent: own, Dir: paths.Runtime, Log: log, Now: time.Now})
+	defer page.Close()
+	cfg.Console = page
 	addHosts(&cfg, self, paths, log)
 	a, err := agent.Open(ctx, cfg)
 	if err != nil {

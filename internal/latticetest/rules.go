@@ -35,6 +35,8 @@ var rules = []rule{
 	{"agent/api", contract},
 	{"agent/ipc", with(contract, "agent/api")},
 	{"agent/client", with(contract, "agent/api", "agent/ipc")},
+	// The page: a client of the local API like any other.
+	{"agent/console", with(contract, "agent/api", "agent/client", "data")},
 	// The confined processes of one run: hostile bytes, so no consent, no store.
 	{"agent/portal", contract},
 	{"agent/worker", with(contract, "agent/portal", "router", "wasmhost", "data", "share", "linuxhost")},
@@ -60,7 +62,7 @@ var rules = []rule{
 }
 
 // testOnly folders are imported by tests and by each other, never by what ships.
-var testOnly = []string{"internal/testworld", "internal/vmtest", "internal/story", "internal/latticetest", "internal/faultfs", "internal/wasmgen", "internal/asuser", "internal/tartext"}
+var testOnly = []string{"internal/testworld", "internal/vmtest", "internal/story", "internal/latticetest", "internal/faultfs", "internal/wasmgen", "internal/asuser", "internal/tartext", "internal/browser"}
 
 // ban forbids a way from one folder to another, by whatever detour.
 type ban struct {
@@ -81,6 +83,8 @@ var bans = []ban{
 	{from: "cmd/consentry", to: "linuxhost"},
 	{from: "cmd/consentry", to: "wasmhost"},
 	{from: "cmd/consentry", to: "router"},
+	{from: "agent/console", to: "agent", except: []string{"agent/api", "agent/ipc", "agent/client"}},
+	{from: "agent/console", to: "consent"},
 	{from: "guestinit", to: "agent"},
 	{from: "guestinit", to: "consent"},
 	{from: "guestinit", to: "oci"},

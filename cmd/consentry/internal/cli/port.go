@@ -10,6 +10,7 @@ import (
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/agent/client"
+	"github.com/consentry/consentry/internal/browse"
 )
 
 func (c *cli) portCommand() *cobra.Command {
@@ -186,7 +187,7 @@ func (c *cli) openCommand() *cobra.Command {
 					_, err = fmt.Fprintln(c.Out, plain(page))
 					return err
 				}
-				if err := browse(ctx, page); err != nil {
+				if err := browse.Open(ctx, page); err != nil {
 					return hinted("open it by hand: "+page, fmt.Errorf("open the browser: %w", err))
 				}
 				return nil

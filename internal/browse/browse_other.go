@@ -1,12 +1,13 @@
 //go:build !linux && !darwin && !windows
 
-package cli
+package browse
 
 import (
 	"context"
 	"errors"
 )
 
-func browse(context.Context, string) error {
+// Open is not known here.
+func Open(context.Context, string) error {
 	return errors.New("no way to do so is known on this system")
 }

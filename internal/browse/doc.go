@@ -1,0 +1,2 @@
+// Package browse opens pages in the user's browser.
+package browse
