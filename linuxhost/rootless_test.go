@@ -47,10 +47,10 @@ func appRoot() int {
 
 // TestRootless runs what the root agent's tests show, the table of behaviours
 // with them, as a user with subordinate ids and a delegated cgroup. Left out is
-// what root alone can do or set up.
+// what root alone can do or set up (a program that is built, for one).
 func TestRootless(t *testing.T) {
 	asuser.Rerun(t, rootlessEnv, asuser.Desktop{}, "^Test", "^(TestShare|TestWithLSM|TestTraceShows.*|TestWithoutCgroups.*|TestPostureIsWhat.*|TestConfinedWorker|"+
-		"TestAsPodmanDoes|TestServersOfDebianStart|TestRootless.*|TestAUser.*|TestFolder(ThatIsWritten|TakenBack).*|TestPartsOfAFolder)$")
+		"TestAsPodmanDoes|TestServersOfDebianStart|TestRootless.*|TestAUser.*|TestFolder(ThatIsWritten|TakenBack).*|TestPartsOfAFolder|TestPutWhileLinksAreSwapped)$")
 }
 
 // TestRootlessPoor: the user of a desktop that gives little.
