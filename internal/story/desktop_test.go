@@ -294,7 +294,9 @@ func TestTheDesktop(t *testing.T) {
 		d.ofTheApp(0)
 		w.until("the app runs again", func() bool { return state() == "running" })
 	})
-	ask := func() *running { return w.start("exec", "app", "curl", "-4sS", "--max-time", "40", "http://"+webName+"/") }
+	ask := func() *running {
+		return w.start("exec", "app", "curl", "-4sS", "--max-time", "40", "http://"+webName+"/")
+	}
 	waits := func() { // until an answer by a button counts
 		t.Helper()
 		p := w.request(webTarget)
