@@ -25,6 +25,7 @@ type Config struct {
 type Dialler struct {
 	resolver *net.Resolver
 	proxies  *proxies
+	recent   *recent
 	log      *slog.Logger
 	seldom   rate.Sometimes // an app may try as often as it likes
 }
@@ -40,7 +41,7 @@ func New(c Config) *Dialler {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Dialler{
-		resolver: c.Resolver, proxies: newProxies(c.Proxies), log: c.Log,
+		resolver: c.Resolver, proxies: newProxies(c.Proxies), recent: newRecent(time.Now), log: c.Log,
 		seldom: rate.Sometimes{First: 1, Interval: logEvery},
 	}
 }

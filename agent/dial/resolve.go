@@ -41,8 +41,19 @@ type answer struct {
 	err   error
 }
 
-// lookup asks for both families at once.
+// lookup asks for both families at once, unless that was done a moment ago.
 func (d *Dialler) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	if addrs := d.recent.get(host); addrs != nil {
+		return addrs, nil
+	}
+	addrs, err := d.lookupNow(ctx, host)
+	if err == nil && len(addrs) > 0 {
+		d.recent.put(host, addrs)
+	}
+	return addrs, err
+}
+
+func (d *Dialler) lookupNow(ctx context.Context, host string) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
 	six, four := d.query(ctx, "ip6", host), d.query(ctx, "ip4", host)

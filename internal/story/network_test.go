@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/agent/dial"
 )
 
 // want runs a command that must go well.
@@ -230,6 +231,7 @@ func (w *world) rename(name, addr string) {
 		out, _ := w.in(w.machine, "python3", "-c", "import socket; print(socket.getaddrinfo('"+name+"', 0)[0][4][0])").Output()
 		return strings.TrimSpace(string(out)) == addr
 	})
+	time.Sleep(dial.Remembered)
 }
 
 // listen counts the connections to port 80 of the machine's own loopback.
