@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/sandbox"
 )
 
 // compareAtOnce starts n apps at the same moment, from a process that starts as
@@ -30,17 +33,22 @@ func compareAtOnce(n int, launcher string) (err error) {
 		return err
 	}
 	defer o.end()
-	specs := make([]func() error, n)
+	specs := make([]sandbox.Spec, n)
 	for i := range specs {
-		spec := o.spec("/bin/true")
-		spec.Image.IDBase = firstIDs + uint32(1000+i)<<16 //nolint:gosec // a few hundred
-		specs[i] = func() error { return o.start(spec, false) }
+		specs[i] = o.spec("/bin/true")
+		specs[i].Image.IDBase = firstIDs + uint32(1000+i)<<16 //nolint:gosec // a few hundred
+		worker, link, err := fdwire.SocketPair()
+		if err != nil {
+			return err
+		}
+		defer worker.Close()
+		specs[i].Link = link
 	}
 	errs := make([]error, n)
 	var all sync.WaitGroup
 	began := time.Now()
-	for i, start := range specs {
-		all.Go(func() { errs[i] = start() })
+	for i, spec := range specs {
+		all.Go(func() { errs[i] = o.start(spec, false) })
 	}
 	all.Wait()
 	took := time.Since(began)

@@ -58,16 +58,18 @@ func (c *cli) end() {
 	out, err := c.command("version", "--json").Output()
 	var version struct{ Agent struct{ PID int } }
 	err = errors.Join(err, json.Unmarshal(out, &version))
-	if err == nil && version.Agent.PID > 1 {
-		err = syscall.Kill(version.Agent.PID, syscall.SIGTERM)
-	}
-	for range 100 { // it takes its sandboxes down
-		if errors.Is(syscall.Kill(version.Agent.PID, 0), syscall.ESRCH) {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
+	pid := version.Agent.PID
+	if err == nil && pid > 1 {
+		err = syscall.Kill(pid, syscall.SIGTERM)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "launch: stop the agent:", err)
+		return
+	}
+	for began := time.Now(); pid > 1 && syscall.Kill(pid, 0) == nil; time.Sleep(50 * time.Millisecond) {
+		if time.Since(began) > readyTime {
+			fmt.Fprintln(os.Stderr, "launch: the agent does not end")
+			return
+		}
 	}
 }
