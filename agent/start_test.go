@@ -12,6 +12,7 @@ import (
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/consent"
+	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -36,6 +37,7 @@ type gatedHost struct {
 func (h *gatedHost) StartWhen(ctx context.Context, spec sandbox.Spec, b sandbox.Broker, ready func() error) (sandbox.Instance, error) {
 	h.before(spec)
 	if err := ready(); err != nil {
+		fdwire.CloseAll(spec.Process.Stdio[:])
 		return nil, err
 	}
 	return h.Start(ctx, spec, b)
