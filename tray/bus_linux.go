@@ -43,6 +43,15 @@ func owned(conn *dbus.Conn, name string) bool {
 	return err == nil && has
 }
 
+// startable says whether the bus would start a service when it is called.
+func startable(conn *dbus.Conn, name string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), busTime)
+	defer cancel()
+	var names []string
+	err := conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.ListActivatableNames", 0).Store(&names)
+	return err == nil && slices.Contains(names, name)
+}
+
 const watcherName = "org.kde.StatusNotifierWatcher"
 
 // The services that know whether the screen is locked: name and path on the

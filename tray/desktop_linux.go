@@ -22,6 +22,10 @@ func desktop(log *slog.Logger) (d Desktop, dark bool, err error) {
 	if d.Notifier, err = newNotifier(conn); err != nil {
 		log.Warn("questions are in the tray, the console and the command line only", "reason", err)
 	}
+	if !owned(conn, notifyName) && !startable(conn, notifyName) {
+		log.Warn("no service shows notifications (there is no " + notifyName + "): install one, such as xfce4-notifyd or dunst; " +
+			"questions are in the tray's menu, in consentry console and in consentry requests")
+	}
 	d.Locked = screen{conn}.locked
 	dark, known := prefersDark(conn)
 	return d, dark || !known, nil // most panels are dark

@@ -30,14 +30,12 @@ type bus struct {
 	done    chan struct{}
 }
 
-// newNotifier connects to the service, which the bus may start for us.
+// newNotifier listens to the service. It need not be there yet: a session starts
+// its programs in no order, and the bus may start it when it is asked.
 func newNotifier(conn *dbus.Conn) (Notifier, error) {
 	b := &bus{
 		conn: conn, object: conn.Object(notifyName, notifyPath), signals: make(chan *dbus.Signal, signalQueue),
 		events: make(chan Event, signalQueue), closing: make(chan struct{}), done: make(chan struct{}),
-	}
-	if _, err := b.capabilities(); err != nil {
-		return nil, fmt.Errorf("no service shows notifications: %w", err)
 	}
 	err := conn.AddMatchSignal(dbus.WithMatchSender(notifyName), dbus.WithMatchObjectPath(notifyPath), dbus.WithMatchInterface(notifyName))
 	if err != nil {

@@ -72,15 +72,15 @@ func serve(t *testing.T, name, path string, what any) *dbus.Conn {
 // On a real bus: what the service is told, and whom the notifier believes.
 func TestNotificationsOnABus(t *testing.T) {
 	ownBus(t)
-	if _, err := newNotifier(connect(t)); err == nil {
-		t.Error("a notifier without a service")
-	}
-	s := &service{can: []string{"body", "actions", "body-markup"}, asked: make(chan []any, 16)}
-	theirs := serve(t, notifyName, notifyPath, s)
 	n, err := newNotifier(connect(t))
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := n.Show(Notice{Title: "nobody shows this"}, 0); err == nil {
+		t.Error("something was shown where there is no service")
+	}
+	s := &service{can: []string{"body", "actions", "body-markup"}, asked: make(chan []any, 16)}
+	theirs := serve(t, notifyName, notifyPath, s)
 	notice := NoticeOf(question("a", "Read /home/ada/<&>"))
 	id, err := n.Show(notice, 3)
 	if err != nil || id != 7 {

@@ -4,6 +4,7 @@ package tray
 
 import (
 	"sync"
+	"time"
 
 	"fyne.io/systray"
 )
@@ -38,12 +39,22 @@ func (p *icon) Show(mood Mood, tooltip string, menu []Item) {
 	systray.ResetMenu()
 	p.setIcon(mood)
 	systray.SetTooltip(tooltip)
-	p.add(menu, nil)
+	parents := p.add(menu, nil)
+	time.Sleep(levelPause)
+	for i, it := range menu {
+		p.add(it.Items, parents[i])
+	}
 }
 
-// add adds items to the menu, or below one of them.
-func (p *icon) add(items []Item, below *systray.MenuItem) {
-	for _, it := range items {
+// levelPause lets the desktop take the first level of a menu before there is a
+// second: libdbusmenu-gtk (Xfce, Cinnamon) forgets children that come at once
+// with their parents, "Children but no menu".
+const levelPause = 300 * time.Millisecond
+
+// add adds items to the menu, or below one of them, and returns them.
+func (p *icon) add(items []Item, below *systray.MenuItem) []*systray.MenuItem {
+	added := make([]*systray.MenuItem, len(items))
+	for i, it := range items {
 		if it.Title == "" {
 			systray.AddSeparator()
 			continue
@@ -55,8 +66,9 @@ func (p *icon) add(items []Item, below *systray.MenuItem) {
 		if it.Do.Verb != Nothing {
 			p.waiters.Go(func() { p.wait(one.ClickedCh, it.Do) })
 		}
-		p.add(it.Items, one)
+		added[i] = one
 	}
+	return added
 }
 
 func (p *icon) item(it Item, below *systray.MenuItem) *systray.MenuItem {

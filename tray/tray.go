@@ -98,6 +98,7 @@ type Tray struct {
 	menu  []Item
 	since time.Time // when the menu changed
 	shown map[string]*shown
+	again *time.Timer // when what could not be shown is tried again
 
 	fresh chan State     // from the one who watches the agent
 	work  sync.WaitGroup // actions under way
@@ -111,7 +112,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if cfg.Retry == 0 {
 		cfg.Retry = defaultRetry
 	}
-	t := &Tray{cfg: cfg, shown: map[string]*shown{}, fresh: make(chan State)}
+	t := &Tray{cfg: cfg, shown: map[string]*shown{}, again: time.NewTimer(cfg.Retry), fresh: make(chan State)}
 	ctx, stop := context.WithCancel(ctx)
 	watched := make(chan struct{})
 	go func() { defer close(watched); t.watch(ctx) }()
@@ -119,6 +120,7 @@ func Run(ctx context.Context, cfg Config) error {
 	stop()
 	<-watched
 	t.work.Wait()
+	t.again.Stop()
 	t.withdrawAll()
 	if p := cfg.Desktop.Panel; p != nil {
 		p.Close()
@@ -151,8 +153,10 @@ func (t *Tray) serve(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case s := <-t.fresh:
+			t.notify(s.Prompts) // first: a menu takes its time
 			t.show(s)
-			t.notify(s.Prompts)
+		case <-t.again.C:
+			t.notify(t.state.Prompts)
 		case a, open := <-clicks:
 			if !open {
 				return errors.New("the desktop's tray has gone")
@@ -212,6 +216,7 @@ func (t *Tray) ask(p api.Prompt) {
 	if err != nil {
 		t.cfg.Log.Warn("a question is not shown as a notification", "request", p.ID, "error", err)
 		delete(t.shown, p.ID)
+		t.again.Reset(t.cfg.Retry)
 		return
 	}
 	s.id = id

@@ -86,6 +86,7 @@ type fakeDesktop struct {
 	events    chan Event
 	last      uint32
 	notices   map[uint32]Notice
+	absent    bool // no service shows notifications
 	locked    bool
 	lockFault error
 	opened    []string
@@ -94,6 +95,9 @@ type fakeDesktop struct {
 }
 
 func (d *fakeDesktop) Show(n Notice, replaces uint32) (uint32, error) {
+	if d.absent {
+		return 0, errors.New("no service")
+	}
 	if replaces == 0 {
 		d.last++
 		replaces = d.last
@@ -284,6 +288,22 @@ func TestTheMenuActs(t *testing.T) {
 		synctest.Wait()
 		if last := d.menu[len(d.menu)-2]; !d.login || !last.Checked {
 			t.Errorf("start at login: %v, the box says %v", d.login, last.Checked)
+		}
+	})
+}
+
+// A session may start the tray before what shows its notifications.
+func TestAServiceThatComesLate(t *testing.T) {
+	within(t, func(t *testing.T, a *fakeAgent, d *fakeDesktop) {
+		d.absent = true
+		a.prompts = []api.Prompt{question("a", "Connect to x.test")}
+		a.change()
+		time.Sleep(3 * defaultRetry)
+		d.absent = false
+		time.Sleep(defaultRetry)
+		synctest.Wait()
+		if len(d.notices) != 1 {
+			t.Errorf("shown: %v", d.notices)
 		}
 	})
 }

@@ -66,8 +66,9 @@ func (w *world) desktop() *desktop {
 	bus := "unix:path=" + filepath.Join(w.home, "bus") // short
 	d.env = append(w.env, "HOME="+d.dir+"/home", "XDG_CONFIG_HOME="+d.dir+"/config", "XDG_RUNTIME_DIR="+d.dir+"/run",
 		"XDG_CACHE_HOME="+d.dir+"/cache", "XDG_DATA_HOME="+d.dir+"/data", "GTK_THEME=Adwaita", "NO_AT_BRIDGE=1", "DBUS_SESSION_BUS_ADDRESS="+bus)
-	d.daemon("dbus-daemon", "--session", "--nofork", "--address="+bus)
 	d.env = append(d.env, "DISPLAY=:"+d.screen())
+	d.daemon("dbus-daemon", "--session", "--nofork", "--address="+bus)
+	w.until("there is a bus", func() bool { _, err := os.Stat(filepath.Join(w.home, "bus")); return err == nil })
 	d.daemon("xfce4-panel", "--disable-wm-check")
 	d.daemon(service[0])
 	d.daemon(filepath.Join(filepath.Dir(built.program), "consentry-tray"), "--debug")
