@@ -208,8 +208,9 @@ func (r *record) place(dir string) {
 		return
 	}
 	if !r.Request.Ephemeral {
-		r.Spec.Image.Upper = filepath.Join(dir, "upper")
-		r.Spec.Image.Work = filepath.Join(dir, "work")
+		// In a folder of their own: a microVM is shown that, and nothing beside it.
+		r.Spec.Image.Upper = filepath.Join(dir, "layer", "upper")
+		r.Spec.Image.Work = filepath.Join(dir, "layer", "work")
 	}
 	r.Spec.Image.IDBase = idBase(r.Slot)
 	r.Spec.Image.Files = map[string]string{

@@ -21,13 +21,8 @@ const (
 	VerbPause    = "pause"
 	VerbUnpause  = "unpause"
 	VerbClock    = "clock" // Clock: the host's time, after a pause of the whole machine
-	VerbDial     = "dial"  // Dial: then the bytes of a connection to a port of the app
 	VerbPowerOff = "poweroff"
 )
-
-// VerbData is what a guest asks of its host: then the bytes of a connection to
-// the data API.
-const VerbData = "data"
 
 // AppNumber is the number of the app's own process. Every other is chosen by
 // the host.
@@ -90,9 +85,4 @@ func (e *Ended) Check() {
 // Clock is the host's.
 type Clock struct {
 	Now time.Time `json:"now"`
-}
-
-// Dial is a port that the app listens on.
-type Dial struct {
-	Port uint16 `json:"port"`
 }
