@@ -9,13 +9,15 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/consentry/consentry/guestwire"
 )
 
 // openControl opens the port that the host named. The kernel lets one process
 // have a port, once at a time, and this one keeps it.
 func (g *guest) openControl(ctx context.Context) error {
 	return appears(ctx, func() error {
-		path, err := findPort(ControlPort)
+		path, err := findPort(guestwire.ControlPort)
 		if err != nil {
 			return err
 		}
@@ -24,7 +26,7 @@ func (g *guest) openControl(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
-			g.control = os.NewFile(uintptr(fd), ControlPort)
+			g.control = os.NewFile(uintptr(fd), guestwire.ControlPort)
 		}
 		return connected(g.control)
 	})

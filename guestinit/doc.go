@@ -17,15 +17,6 @@
 // kernel was taken over. That is the machine's boundary, and the router's.
 package guestinit
 
-// Names that host and guest agree on, beside guestwire.
-const (
-	// ControlPort is the name of the virtio-serial port that carries guestwire.
-	ControlPort = "consentry.control"
-	// FilesTag is the tag of the virtio-fs device with the app's files.
-	FilesTag = "consentry"
-	// FilesDir is where the guest mounts it.
-	FilesDir = "/files"
-	// ModulesDir of the initramfs holds the kernel modules to load, in the order
-	// of their names; a kernel with all built in has none.
-	ModulesDir = "/modules"
-)
+// ModulesDir of the initramfs holds the kernel modules to load, in the order of
+// their names; a kernel with all built in has none.
+const ModulesDir = "/modules"

@@ -37,7 +37,15 @@ func Main() error {
 
 // live sets up, greets and serves until the host has enough.
 func live(ctx context.Context) error {
-	g := &guest{began: time.Now()}
+	g := &guest{}
+	if _, err := os.Stat("/proc/self"); err != nil {
+		if err := g.setUp(ctx, firstSteps); err != nil {
+			return err
+		}
+		// Again, as libraries look into /proc before main does (cilium/ebpf's
+		// rlimit), and remember that there was none.
+		return fmt.Errorf("again: %w", unix.Exec(self, os.Args, os.Environ()))
+	}
 	if err := g.setUp(ctx, steps); err != nil {
 		return err
 	}
@@ -47,7 +55,6 @@ func live(ctx context.Context) error {
 
 // guest is what the steps put together.
 type guest struct {
-	began   time.Time
 	hello   guestwire.Hello
 	host    *linuxhost.Host
 	control *os.File
@@ -57,6 +64,14 @@ type guest struct {
 type step struct {
 	name string
 	do   func(*guest, context.Context) error
+}
+
+// sinceBoot is the kernel's own clock.
+func sinceBoot() time.Duration {
+	var now unix.Timespec
+	//nolint:errcheck // there is such a clock
+	unix.ClockGettime(unix.CLOCK_BOOTTIME, &now)
+	return time.Duration(now.Nano())
 }
 
 // setUp does the steps in their order and notes what each took.

@@ -14,14 +14,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/consentry/consentry/guestwire"
 	"github.com/consentry/consentry/sandbox"
 )
 
-// steps make the place that linuxhost expects. What fails ends the guest: there
-// is nothing a guest can do without.
-var steps = []step{
+// firstSteps and then steps make the place that linuxhost expects. What fails
+// ends the guest: there is nothing a guest can do without.
+var firstSteps = []step{
 	{"root", (*guest).moveRoot},
 	{"kernel file systems", (*guest).mountAll},
+}
+
+var steps = []step{
+	{"kernel", (*guest).look},
 	{"kernel modules", (*guest).loadModules},
 	{"control port", (*guest).openControl},
 	{"files of the app", (*guest).mountFiles},
@@ -69,18 +74,24 @@ var mountPoints = []mountPoint{
 	{"tmpfs", "/tmp", quiet, "mode=700"},
 }
 
-func (g *guest) mountAll(context.Context) error {
+func (*guest) mountAll(context.Context) error {
 	for _, m := range mountPoints {
 		if err := unix.Mount(m.kind, m.target, m.kind, m.flags, m.options); err != nil {
 			return fmt.Errorf("%s: %w", m.target, err)
 		}
 	}
+	return os.MkdirAll(stateDir, 0o700)
+}
+
+// look says which kernel this is, and how long the way to here was.
+func (g *guest) look(context.Context) error {
+	g.hello.Steps = append(g.hello.Steps, guestwire.Step{Name: "until here", Microseconds: sinceBoot().Microseconds()})
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
 		return err
 	}
 	g.hello.Kernel, g.hello.Arch = unix.ByteSliceToString(name.Release[:]), runtime.GOARCH
-	return os.MkdirAll(stateDir, 0o700)
+	return nil
 }
 
 func (*guest) loadModules(context.Context) error {
@@ -132,7 +143,7 @@ func appears(ctx context.Context, look func() error) error {
 // mountFiles shows the app's files. A machine without them has nothing to run.
 func (*guest) mountFiles(ctx context.Context) error {
 	return appears(ctx, func() error {
-		return unix.Mount(FilesTag, FilesDir, "virtiofs", unix.MS_NOSUID|unix.MS_NODEV, "")
+		return unix.Mount(guestwire.FilesTag, guestwire.FilesDir, "virtiofs", unix.MS_NOSUID|unix.MS_NODEV, "")
 	})
 }
 

@@ -59,14 +59,19 @@ func (h *Hello) check() error {
 	for i := range h.LSM {
 		h.LSM[i] = word(h.LSM[i])
 	}
-	for i := range h.Walls {
-		w := &h.Walls[i]
-		w.Name, w.Waiver, w.Detail = word(w.Name), word(w.Waiver), clean(w.Detail)
-	}
+	CleanWalls(h.Walls)
 	for i := range h.Steps {
 		h.Steps[i].Name = word(h.Steps[i].Name)
 	}
 	return nil
+}
+
+// CleanWalls makes a guest's words about its walls fit for a terminal.
+func CleanWalls(walls []sandbox.Wall) {
+	for i := range walls {
+		w := &walls[i]
+		w.Name, w.Waiver, w.Detail = word(w.Name), word(w.Waiver), clean(w.Detail)
+	}
 }
 
 // word is a name that a guest gave to something.

@@ -7,6 +7,13 @@ import (
 	"github.com/consentry/consentry/sandbox"
 )
 
+// Names that both ends know things by.
+const (
+	ControlPort = "consentry.control" // the virtio-serial port, where that carries the connection
+	FilesTag    = "consentry"         // the virtio-fs device with the app's files
+	FilesDir    = "/files"            // where a guest has them
+)
+
 // What a host asks of a guest. Each has a call's body beside it; answers that
 // are not named have none.
 const (
