@@ -99,7 +99,7 @@ func (l *live) startSandbox(ctx context.Context) (err error) {
 		}
 	}
 	spec.Process.Stdio = l.files.give()
-	if l.instance, err = l.agent.hostOf(l.rec.Format).Start(ctx, spec, b); err != nil {
+	if l.instance, err = l.agent.hostOf(l.rec).Start(ctx, spec, b); err != nil {
 		return err
 	}
 	l.sumRefusals()

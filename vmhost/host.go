@@ -56,6 +56,13 @@ func (h *Host) Check(ctx context.Context) error {
 	return errs
 }
 
+// Accelerated says whether machines have the processor itself, and not one that
+// is emulated: ten times slower.
+func (h *Host) Accelerated() bool {
+	f, can := h.config.Driver.(interface{ Accelerated() bool })
+	return can && f.Accelerated()
+}
+
 // Limits of a machine around an app.
 const (
 	// defaultMemory of an app whose Spec does not say, in bytes; what it does

@@ -2,7 +2,7 @@ package qemu_test
 
 import (
 	"context"
-	"fmt"
+	"crypto/rand"
 	"io"
 	"log/slog"
 	"os"
@@ -39,7 +39,6 @@ type bench struct {
 	t     testing.TB
 	host  *vmhost.Host
 	image string
-	runs  int
 }
 
 func newBench(t testing.TB) *bench {
@@ -93,9 +92,8 @@ func must(t testing.TB, err error) {
 }
 
 func (b *bench) spec(script string) sandbox.Spec {
-	b.runs++
 	return sandbox.Spec{
-		ID: fmt.Sprintf("run%d", b.runs), Name: "test", Hostname: "boxed",
+		ID: strings.ToLower(rand.Text())[:12], Name: "test", Hostname: "boxed",
 		Process: sandbox.Process{Args: []string{"sh", "-c", script}, Env: []string{"PATH=/bin", "HOME=/home"}},
 		Image:   &sandbox.Image{Lower: []string{b.image}, IDBase: idBase},
 		Limits:  sandbox.Limits{Memory: 256 << 20, CPUs: 1},

@@ -120,6 +120,9 @@ func (d *Driver) Boot(ctx context.Context, c vmhost.Config) (vmhost.Machine, err
 	return m, nil
 }
 
+// Accelerated says whether machines run on KVM.
+func (d *Driver) Accelerated() bool { return d.accel() == "kvm" }
+
 func (d *Driver) accel() string {
 	if d.config.Accel == "" && HasKVM() {
 		return "kvm"
