@@ -28,6 +28,7 @@ var firstSteps = []step{
 var steps = []step{
 	{"kernel", (*guest).look},
 	{"kernel modules", (*guest).loadModules},
+	{"loopback", (*guest).loopbackUp},
 	{"control port", (*guest).openControl},
 	{"files of the app", (*guest).mountFiles},
 	{"random numbers", (*guest).seeded},
@@ -117,6 +118,21 @@ func loadModule(path string) error {
 	}
 	defer f.Close()
 	return unix.FinitModule(int(f.Fd()), "", 0)
+}
+
+// loopbackUp is for the proof of a denial, which binds a socket.
+func (*guest) loopbackUp(context.Context) error {
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(s)
+	request, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	request.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, request)
 }
 
 // deviceTime bounds how long a device may take to appear: the kernel finds

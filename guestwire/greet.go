@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/xtaci/smux"
@@ -124,9 +125,25 @@ func receiveHello(session *smux.Session) (h Hello, err error) {
 		err = h.check()
 	}
 	if err != nil {
-		return h, errors.Join(err, writeMessage(stream, message{Answer: true, Code: "invalid", Detail: detail(err)}))
+		return h, errors.Join(err, refuse(stream, err))
 	}
 	return h, writeMessage(stream, message{Answer: true})
+}
+
+// refusalTime is how long a guest that was refused may take to hear it.
+const refusalTime = time.Second
+
+// refuse tells the guest why, and lets it hang up first: what is under way when
+// we do is lost.
+func refuse(stream *smux.Stream, reason error) error {
+	if err := writeMessage(stream, message{Answer: true, Code: "invalid", Detail: detail(reason)}); err != nil {
+		return err
+	}
+	//nolint:errcheck // an ended stream fails the read
+	stream.SetReadDeadline(time.Now().Add(refusalTime))
+	//nolint:errcheck // any end is the end
+	io.Copy(io.Discard, stream)
+	return nil
 }
 
 // Greet is the guest's end: it says hello and waits for the host's answer. On

@@ -68,13 +68,14 @@ func OpenGuestTrees(spec sandbox.Spec, stateDir string) (t GuestTrees, err error
 	if spec.Image.Upper == "" {
 		return t, nil
 	}
-	t.Writable, err = writableTree(spec.Image)
+	t.Writable, err = writableTree(spec.Image, span)
 	return t, err
 }
 
 // writableTree is the one mount that overlayfs wants for both. A guest sees all
-// that is in the folder, so nothing else may be.
-func writableTree(image *sandbox.Image) (*os.File, error) {
+// that is in the folder, so nothing else may be. Through it there are no ids but
+// the app's: a guest whose kernel was taken over makes no file of the host's root.
+func writableTree(image *sandbox.Image, span idSpan) (*os.File, error) {
 	parent := filepath.Dir(image.Upper)
 	if filepath.Dir(image.Work) != parent {
 		return nil, fmt.Errorf("%w: the writable layer of a microVM is one folder with upper and work in it", sandbox.ErrInvalid)
@@ -88,7 +89,18 @@ func writableTree(image *sandbox.Image) (*os.File, error) {
 			return nil, fmt.Errorf("%w: %s lies beside the writable layer, where the guest would see it", sandbox.ErrInvalid, path)
 		}
 	}
-	return treeOf(parent, 0, nil)
+	for _, path := range []string{parent, image.Upper, image.Work} {
+		if err := os.Lchown(path, span.id(0), span.id(0)); err != nil {
+			return nil, fmt.Errorf("writable layer: %w", err)
+		}
+	}
+	own := syscall.SysProcIDMap{ContainerID: span.id(0), HostID: span.id(0), Size: int(span.count)}
+	ids, err := idsFile(own, own)
+	if err != nil {
+		return nil, err
+	}
+	defer ids.Close()
+	return treeOf(parent, 0, ids)
 }
 
 // AttachTree moves a detached mount to a folder of this mount namespace, and

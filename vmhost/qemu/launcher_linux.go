@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -135,10 +136,31 @@ func (l *launcher) startFiles(program string) (*os.File, error) {
 	// Its own sandbox: namespaces, pivot_root into the files, seccomp.
 	cmd := exec.Command(program, "--fd=3", "-f", "--rlimit-nofile=0", "-o", "source="+placeOfFiles, "-o", "cache=auto", "-o", "xattr", "-o", "sandbox=namespace")
 	cmd.ExtraFiles = []*os.File{listening}
-	if err := l.start("virtiofsd", cmd, nil); err != nil {
+	if err := keepingCapabilities(func() error { return l.start("virtiofsd", cmd, nil) }); err != nil {
 		return nil, errors.Join(err, socket.Close())
 	}
 	return socket, nil
+}
+
+// secbitNoSetuidFixup is SECBIT_NO_SETUID_FIXUP (linux/securebits.h).
+const secbitNoSetuidFixup = 1 << 2
+
+// keepingCapabilities starts a program that keeps its capabilities when it takes
+// on a user's ids. virtiofsd makes a file as the user of the guest that makes
+// it, after the guest's kernel has judged; without capabilities it would be
+// judged again, by modes alone, and overlayfs makes its files in a folder of
+// mode 0.
+func keepingCapabilities(start func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with it
+		err := unix.Prctl(unix.PR_SET_SECUREBITS, secbitNoSetuidFixup, 0, 0, 0)
+		if err == nil {
+			err = start()
+		}
+		done <- err
+	}()
+	return <-done
 }
 
 // ownID is the id of the app's range that QEMU runs as: that of nobody.

@@ -186,7 +186,7 @@ func signal(t *testing.T, app sandbox.Instance) {
 
 // rootIsNone: root inside is root over nothing of the guest.
 func rootIsNone(t *testing.T, app sandbox.Instance) {
-	got := execed(t, app, shell(`mount -t tmpfs x /mnt 2>/dev/null || echo mount
+	got := execed(t, app, shell(`mount -t tmpfs x /tmp 2>/dev/null || echo mount
 ip link set eth0 down 2>/dev/null || echo card
 mknod /dev/sda b 8 0 2>/dev/null || echo node
 echo 1 >/proc/sys/kernel/panic 2>/dev/null || echo sysctl
