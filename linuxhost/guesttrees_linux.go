@@ -45,7 +45,7 @@ func OpenGuestTrees(spec sandbox.Spec, stateDir string) (t GuestTrees, err error
 	if !span.own {
 		return t, fmt.Errorf("%w: files of a microVM need an agent that runs as root: its app has ids of its own", sandbox.ErrNotSupported)
 	}
-	all := syscall.SysProcIDMap{ContainerID: 0, HostID: span.id(0), Size: int(span.count)}
+	all := []syscall.SysProcIDMap{{ContainerID: 0, HostID: span.id(0), Size: int(span.count)}}
 	ids, err := idsFile(all, all)
 	if err != nil {
 		return t, err
@@ -94,7 +94,13 @@ func writableTree(image *sandbox.Image, span idSpan) (*os.File, error) {
 			return nil, fmt.Errorf("writable layer: %w", err)
 		}
 	}
-	own := syscall.SysProcIDMap{ContainerID: span.id(0), HostID: span.id(0), Size: int(span.count)}
+	last := span.id(span.count - 1)
+	own := []syscall.SysProcIDMap{
+		{ContainerID: span.id(0), HostID: span.id(0), Size: int(span.count) - 1},
+		// What virtiofsd makes as itself, the marks that overlayfs leaves where it
+		// moves a file away, belongs to the app's last id, which nobody has.
+		{ContainerID: last, HostID: 0, Size: 1},
+	}
 	ids, err := idsFile(own, own)
 	if err != nil {
 		return nil, err

@@ -273,7 +273,7 @@ func confined(t *testing.T, id string) {
 				t.Errorf("%s has our %s namespace, %v", p.name, ns, err)
 			}
 		}
-		if !strings.HasPrefix(p.name, "qemu") {
+		if !strings.HasPrefix(p.name, "qemu-system") {
 			continue
 		}
 		if p.status["CapEff"] != "0000000000000000" || p.status["Seccomp"] != "2" || !strings.HasPrefix(p.status["Uid"], strconv.Itoa(idBase+65534)) {
@@ -312,7 +312,7 @@ func TestEnds(t *testing.T) {
 			spec := b.spec("echo up; sleep 600")
 			got := b.run(spec, func(sandbox.Instance) {
 				for _, p := range processesOf(t, spec.ID) {
-					if p.name == c.victim || c.victim == "consentry" && !strings.HasPrefix(p.name, "qemu") && p.name != "virtiofsd" {
+					if p.name == c.victim || c.victim == "consentry" && !strings.HasPrefix(p.name, "qemu-system") && p.name != "virtiofsd" {
 						must(t, syscall.Kill(p.pid, syscall.SIGKILL))
 						return
 					}
