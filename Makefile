@@ -15,7 +15,7 @@ ANSWER   ?=
 .PHONY: help run build clean
 .PHONY: check check-cross check-darwin test test-long test-lsm test-wine unit
 .PHONY: bench-data bench-launch bench-net bench-oci bench-openclaw bench-wasm
-.PHONY: deps deps-demo kernel kernels
+.PHONY: deps deps-demo guest kernel kernels
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,13 @@ run: deps-demo build ## run the demo: an image and a wasm module (ANSWER=allow|d
 	@ANSWER='$(ANSWER)' scripts/demo.sh
 
 test: deps build kernels check-cross check-darwin unit ## everything that can run on this machine
+
+guest: ## build what a microVM boots: bin/guest/kernel and initramfs (the kernel: ten minutes, once)
+	@mkdir -p bin/guest
+	@CGO_ENABLED=0 GOOS=linux go build -trimpath -ldflags '-s -w' -o bin/guest/init ./cmd/consentry-guest
+	@go run ./tools/mkinitramfs -o bin/guest/initramfs bin/guest/init && rm bin/guest/init
+	@install -m 644 "$$(scripts/guest-kernel.sh "$$(uname -m | sed s/aarch64/arm64/)")/kernel" bin/guest/kernel
+	@ls -l bin/guest
 
 unit:
 	@scripts/unit.sh $(PARALLEL)

@@ -24,6 +24,7 @@ require (
 	github.com/tetratelabs/wazero v1.12.0
 	github.com/u-root/u-root v0.16.0
 	github.com/vbauerster/mpb/v8 v8.16.2
+	github.com/xtaci/smux v1.5.58
 	github.com/zalando/go-keyring v0.2.8
 	golang.org/x/net v0.61.0
 	golang.org/x/sync v0.24.0

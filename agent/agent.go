@@ -45,7 +45,10 @@ type Config struct {
 	Console Console
 
 	Image  sandbox.Host // runs OCI images
+	VM     sandbox.Host // runs them in microVMs; nil where it has no driver
 	Module sandbox.Host // runs wasm modules
+	// Isolation is what runs get that do not say, see api.RunRequest.
+	Isolation string
 	// Cleanup removes what an agent that was killed has left; may be nil.
 	Cleanup func(context.Context) error
 	Presets string // folder of the user's own presets; need not exist
@@ -93,6 +96,9 @@ type Agent struct {
 // Open loads what is kept and cleans up after a crash. The caller holds the
 // agent's lock.
 func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
+	if _, err := isolationFor(cfg.Isolation, surroundings{}); err != nil {
+		return nil, err
+	}
 	if cfg.Data, err = realDir(cfg.Data); err != nil {
 		return nil, err
 	}
@@ -259,7 +265,7 @@ func (a *Agent) closeHosts() error {
 	if a.cfg.Workers != nil {
 		errs = a.cfg.Workers.Close()
 	}
-	for _, host := range []sandbox.Host{a.cfg.Image, a.cfg.Module} {
+	for _, host := range []sandbox.Host{a.cfg.Image, a.cfg.VM, a.cfg.Module} {
 		if c, ok := host.(io.Closer); ok {
 			errs = errors.Join(errs, c.Close())
 		}
@@ -281,10 +287,13 @@ func (a *Agent) closeStores() error {
 	return errors.Join(errs...)
 }
 
-// hostOf returns the host for a format.
-func (a *Agent) hostOf(format string) sandbox.Host {
-	if format == formatModule {
+// hostOf returns the host for a run.
+func (a *Agent) hostOf(rec record) sandbox.Host {
+	switch {
+	case rec.Format == formatModule:
 		return a.cfg.Module
+	case rec.inVM():
+		return a.cfg.VM
 	}
 	return a.cfg.Image
 }

@@ -207,7 +207,10 @@ func (a *Agent) getDoctor(w http.ResponseWriter, r *http.Request) error {
 	if err := a.engine.Health(); err != nil {
 		d.Store = err.Error()
 	}
-	for _, host := range []sandbox.Host{a.cfg.Image, a.cfg.Module} {
+	for _, host := range []sandbox.Host{a.cfg.Image, a.cfg.VM, a.cfg.Module} {
+		if host == nil {
+			continue
+		}
 		check := api.HostCheck{Name: host.Name(), Ready: true}
 		if err := host.Check(r.Context()); err != nil {
 			check.Ready, check.Problem = false, err.Error()

@@ -100,7 +100,7 @@ func (l *live) startSandbox(ctx context.Context, ready func() error) (err error)
 		}
 	}
 	spec.Process.Stdio = l.files.give()
-	if l.instance, err = startWhen(ctx, l.agent.hostOf(l.rec.Format), spec, b, ready); err != nil {
+	if l.instance, err = startWhen(ctx, l.agent.hostOf(l.rec), spec, b, ready); err != nil {
 		return err
 	}
 	l.sumRefusals()

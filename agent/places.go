@@ -33,6 +33,12 @@ func (a *Agent) places(rec *record) ([]placeSpec, error) {
 	if err != nil || rec.Spec.Image == nil {
 		return nil, err
 	}
+	if rec.inVM() { // it is shown what it gets when it boots
+		if len(offers) > 0 {
+			return nil, invalid("share %s: an app in a microVM cannot ask for folders yet: give it at the start, or use --isolation native", offers[0].Source)
+		}
+		return nil, nil
+	}
 	var places []placeSpec
 	for _, offer := range offers {
 		if wishes := wishesOf(rec.App.Manifest, offer.Name); len(wishes) > 0 {

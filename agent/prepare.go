@@ -100,6 +100,9 @@ func (a *Agent) prepareModule(rec *record, module app.App, progress func(api.Pro
 	if len(rec.Request.Waive) > 0 {
 		return invalid("a WebAssembly module runs behind all of its walls; there is none to waive")
 	}
+	if rec.Request.Isolation == isolationVM {
+		return invalid("a WebAssembly module runs in its own worker process, in no microVM")
+	}
 	rec.App = module
 	cache, err := a.modules.cacheOf(module.Digest)
 	if err != nil {
@@ -132,6 +135,9 @@ func (a *Agent) prepareImage(ctx context.Context, rec *record, progress func(api
 	}
 	process.Env = withDefault(process.Env, "CONSENTRY_API", "http://"+worker.DataAPI()[0])
 	rec.App = appOf(img)
+	if err := a.isolate(ctx, rec); err != nil {
+		return err
+	}
 	rec.Spec.Process = process
 	rec.Spec.Stop.Signal = img.StopSignal()
 	rec.Spec.Image = &sandbox.Image{Lower: img.Layers}
@@ -208,8 +214,9 @@ func (r *record) place(dir string) {
 		return
 	}
 	if !r.Request.Ephemeral {
-		r.Spec.Image.Upper = filepath.Join(dir, "upper")
-		r.Spec.Image.Work = filepath.Join(dir, "work")
+		// In a folder of their own: a microVM is shown that, and nothing beside it.
+		r.Spec.Image.Upper = filepath.Join(dir, "layer", "upper")
+		r.Spec.Image.Work = filepath.Join(dir, "layer", "work")
 	}
 	r.Spec.Image.IDBase = idBase(r.Slot)
 	r.Spec.Image.Files = map[string]string{

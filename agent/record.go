@@ -21,6 +21,8 @@ type record struct {
 	Request api.RunRequest `json:"request"`
 	App     app.App        `json:"app"`
 	Spec    sandbox.Spec   `json:"spec"`
+	// Isolation is what stands around an image: "vm", else the system's own walls.
+	Isolation string `json:"isolation,omitempty"`
 	// Slot numbers the block of host ids that belongs to this run alone.
 	Slot uint32 `json:"slot"`
 	// Stopped says that the user ended it: no restart policy brings it back.

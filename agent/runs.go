@@ -83,6 +83,9 @@ func makeUpper(img *sandbox.Image) error {
 	if img == nil || img.Upper == "" { // a module, or in memory
 		return nil
 	}
+	if err := os.Mkdir(filepath.Dir(img.Upper), 0o700); err != nil {
+		return err
+	}
 	return errors.Join(os.Mkdir(img.Upper, 0o755), os.Mkdir(img.Work, 0o700))
 }
 

@@ -19,7 +19,7 @@ import (
 // ever in it.
 type ground struct {
 	call groundCall
-	tap  *os.File // nil once it was handed over
+	tap  *os.File // nil once it was handed over, and in a guest
 	ids  *os.File // init's user namespace; nil where mounts cannot have mapped ids
 }
 
@@ -80,6 +80,7 @@ func (l *launcher) lay(ctx context.Context, call groundCall) error {
 	if err != nil {
 		return err
 	}
+	span.asIs = call.Guest != nil
 	group, err := newCgroup(call)
 	if err != nil {
 		return err
@@ -101,12 +102,17 @@ func (l *launcher) lay(ctx context.Context, call groundCall) error {
 	l.mu.Lock()
 	l.init, l.ground = child, laid
 	l.mu.Unlock()
-	if span.own {
+	if span.mapsFiles() {
 		if laid.ids, err = child.idsFile(); err != nil {
 			return err
 		}
 	}
-	if laid.tap, err = makeNetwork(child.pid()); err != nil {
+	if call.Guest != nil {
+		err = takeCard(call.Guest.Card, child.pid())
+	} else {
+		laid.tap, err = makeNetwork(child.pid())
+	}
+	if err != nil {
 		return err
 	}
 	l.mu.Lock()
@@ -144,6 +150,9 @@ func (l *launcher) stand(ctx context.Context, call groundCall) (*ground, error) 
 func (g *ground) connect(link *os.File) error {
 	tap := g.tap
 	g.tap = nil
+	if tap == nil { // in a guest it is the host that has the other end
+		return closeIf(link)
+	}
 	defer tap.Close()
 	if link == nil {
 		return nil

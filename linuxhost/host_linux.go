@@ -29,6 +29,15 @@ type Config struct {
 	// FenceSocket is where consentry-bpf answers an agent that is not root; "" is
 	// bpfd.SocketPath.
 	FenceSocket string
+	// Guest is set where the machine is a microVM around one app.
+	Guest *Guest
+}
+
+// Guest is what the host of a microVM has done already.
+type Guest struct {
+	// Card becomes the app's network card as it is; its other end is the
+	// router's. Without one the app has a loopback only.
+	Card string `json:"card,omitempty"`
 }
 
 // Host runs apps natively on Linux.
@@ -219,7 +228,7 @@ func (h *Host) launch(ctx context.Context, call startCall, raised *bpf.Fence, fi
 func (h *Host) groundOf(spec sandbox.Spec, raised *bpf.Fence) groundCall {
 	return groundCall{
 		Name: spec.ID, StateDir: h.config.StateDir, IDBase: spec.Image.IDBase, Fence: h.fenceCall(raised),
-		Waived: spec.Waived,
+		Waived: spec.Waived, Guest: h.config.Guest,
 	}
 }
 

@@ -20,7 +20,12 @@ type idSpan struct {
 	// have the ids that it has, and files keep on disk the ids that apps see.
 	own   bool
 	outer ownids.Space
+	// asIs: files come with the app's ids, as the host of this machine mapped them.
+	asIs bool
 }
+
+// mapsFiles says whether mounts here are to map the ids of files.
+func (s idSpan) mapsFiles() bool { return s.own && !s.asIs }
 
 // spanOf gives an app the range from base on, or what there is.
 func spanOf(base uint32) (idSpan, error) {

@@ -21,14 +21,14 @@ import (
 // the namespace it was opened in.
 func makeNetwork(pid int) (tap *os.File, err error) {
 	err = inNetworkOf(pid, func() error {
-		if err := withControl(unix.AF_INET, func(s int) error { return linkUp(s, "lo") }); err != nil {
-			return fmt.Errorf("loopback: %w", err)
+		if err := loopbackUp(); err != nil {
+			return err
 		}
 		tap, err = openTap()
 		if err != nil {
 			return err
 		}
-		if err := configureLink(); err != nil {
+		if err := configureLink(sandbox.LinkMTU); err != nil {
 			return errors.Join(err, tap.Close())
 		}
 		return nil
@@ -74,7 +74,15 @@ func openTap() (*os.File, error) {
 	return tap, nil
 }
 
-func configureLink() error {
+func loopbackUp() error {
+	if err := withControl(unix.AF_INET, func(s int) error { return linkUp(s, "lo") }); err != nil {
+		return fmt.Errorf("loopback: %w", err)
+	}
+	return nil
+}
+
+// configureLink gives the card its addresses; mtu is in bytes.
+func configureLink(mtu uint32) error {
 	v4, err := netip.ParsePrefix(sandbox.AppPrefix4)
 	if err != nil {
 		return err
@@ -88,7 +96,7 @@ func configureLink() error {
 	if err := setKnobs(hasV6); err != nil {
 		return err
 	}
-	err = withControl(unix.AF_INET, func(s int) error { return configureV4(s, v4) })
+	err = withControl(unix.AF_INET, func(s int) error { return configureV4(s, v4, mtu) })
 	if err != nil || !hasV6 {
 		return err
 	}
@@ -123,7 +131,7 @@ func setKnobs(hasV6 bool) error {
 	return nil
 }
 
-func configureV4(s int, address netip.Prefix) error {
+func configureV4(s int, address netip.Prefix, size uint32) error {
 	mac, err := net.ParseMAC(sandbox.AppMAC)
 	if err != nil {
 		return err
@@ -135,7 +143,7 @@ func configureV4(s int, address netip.Prefix) error {
 		return fmt.Errorf("hardware address: %w", err)
 	}
 	mtu := newIfreq(sandbox.LinkDevice)
-	binary.NativeEndian.PutUint32(mtu.data(), sandbox.LinkMTU)
+	binary.NativeEndian.PutUint32(mtu.data(), size)
 	if err := mtu.ioctl(s, unix.SIOCSIFMTU); err != nil {
 		return fmt.Errorf("mtu: %w", err)
 	}

@@ -17,6 +17,12 @@ type Config struct {
 	Self     string
 	StateDir string
 	Log      *slog.Logger
+	Guest    *Guest
+}
+
+// Guest is what the host of a microVM has done already.
+type Guest struct {
+	Card string
 }
 
 // Host refuses: this system is not Linux.

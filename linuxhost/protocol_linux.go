@@ -70,6 +70,7 @@ type groundCall struct {
 	IDBase   uint32    `json:"idBase"`
 	Fence    fenceCall `json:"fence"`
 	Waived   []string  `json:"waived,omitempty"`
+	Guest    *Guest    `json:"guest,omitempty"`
 }
 
 // fenceCall says which eBPF programs judge. Their maps are open in the launcher

@@ -105,7 +105,7 @@ func mountTree(m sandbox.Mount, stateDir string, span idSpan, user sandbox.User,
 // ownerIDs maps the owner of a folder to the app's user; nil where mounts cannot
 // have mapped ids, and the user, whose folder it is, is the app's root.
 func ownerIDs(source string, span idSpan, user sandbox.User) (*os.File, error) {
-	if !span.own {
+	if !span.mapsFiles() {
 		return nil, nil
 	}
 	var st unix.Stat_t

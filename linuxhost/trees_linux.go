@@ -135,13 +135,20 @@ func commonParent(a, b string) string {
 // idsOf makes a user namespace only to describe how ids are mapped: outside
 // owner uid:gid is seen as the app's user. Every other owner is nobody.
 func idsOf(uid, gid, appUID, appGID uint32) (*os.File, error) {
+	return idsFile(
+		[]syscall.SysProcIDMap{{ContainerID: int(uid), HostID: int(appUID), Size: 1}},
+		[]syscall.SysProcIDMap{{ContainerID: int(gid), HostID: int(appGID), Size: 1}},
+	)
+}
+
+func idsFile(uids, gids []syscall.SysProcIDMap) (*os.File, error) {
 	hold := exec.Command(selfExe, holderName)
 	hold.Args[0] = selfName
 	hold.Env = []string{"GOMAXPROCS=1"}
 	hold.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: int(uid), HostID: int(appUID), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: int(gid), HostID: int(appGID), Size: 1}},
+		UidMappings: uids,
+		GidMappings: gids,
 	}
 	stdin, err := hold.StdinPipe()
 	if err != nil {

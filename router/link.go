@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
+	"os"
 	"sync"
 )
 
@@ -57,6 +59,27 @@ const (
 )
 
 var errLongFrame = errors.New("frame does not fit")
+
+// CardLink is the link of a card, whatever a host made it of: a tap, or a socket
+// whose other end is a virtual machine's. It takes card over, whatever it returns.
+func CardLink(card *os.File) (Link, error) {
+	info, err := card.Stat()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("network card: %w", err), card.Close())
+	}
+	if info.Mode()&fs.ModeSocket == 0 {
+		return TapLink(card)
+	}
+	conn, err := net.FileConn(card)
+	err = errors.Join(err, card.Close())
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("network card: %w", err)
+	case conn.LocalAddr().Network() == "unix":
+		return StreamLink(conn), nil
+	}
+	return DatagramLink(conn), nil
+}
 
 // StreamLink speaks QEMU's "-netdev stream": a length in four bytes, big
 // endian, then the frame. A length above the largest frame ends the link, as

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"reflect"
 	"testing"
 	"time"
 
@@ -97,6 +98,29 @@ func TestStreamLengthsAreBounded(t *testing.T) {
 		}
 		pair[0].Close()
 		pair[1].Close()
+	}
+}
+
+// TestCardLink: the kind of a socket says how frames are told apart on it.
+func TestCardLink(t *testing.T) {
+	for kind, want := range map[int]Link{unix.SOCK_STREAM: &streamLink{}, unix.SOCK_DGRAM: datagramLink{}} {
+		fds, err := unix.Socketpair(unix.AF_UNIX, kind, 0)
+		must(t, err)
+		link, err := CardLink(os.NewFile(uintptr(fds[0]), "card"))
+		must(t, err)
+		if reflect.TypeOf(link) != reflect.TypeOf(want) {
+			t.Errorf("a socket of type %d is a %T, want %T", kind, link, want)
+		}
+		must(t, link.Close())
+		if n, err := unix.Read(fds[1], make([]byte, 1)); kind == unix.SOCK_STREAM && (n != 0 || err != nil) {
+			t.Errorf("the socket is open after the link's end: %d, %v", n, err)
+		}
+		must(t, unix.Close(fds[1]))
+	}
+	file, err := os.CreateTemp(t.TempDir(), "")
+	must(t, err)
+	if _, err := CardLink(file); err == nil {
+		t.Error("a file is a network card")
 	}
 }
 

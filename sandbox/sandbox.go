@@ -157,7 +157,8 @@ type Spec struct {
 	// in its Posture.
 	Pinned time.Time `json:"pinned,omitzero"`
 	// Link is the socket over which a Host hands the app's network card to the
-	// router: one message of fdwire with one fd, a tap for Ethernet frames.
+	// router: one message of fdwire with one fd for Ethernet frames, a tap or a
+	// unix socket (router.CardLink).
 	Link *os.File `json:"-"`
 }
 

@@ -112,6 +112,9 @@ type RunRequest struct {
 	Entrypoint []string           `json:"entrypoint,omitempty"` // nil: the image's; [""]: none
 	Limits     sandbox.Limits     `json:"limits"`
 	Waive      []string           `json:"waive,omitempty"` // walls to do without: "ebpf-lsm", …; into the ledger
+	// Isolation is what stands around an image: "native", "vm", or "auto": native
+	// where the machine has every wall. "" is the agent's setting.
+	Isolation string `json:"isolation,omitempty"`
 	// Restart is docker's policy: "no" (default), "on-failure", "on-failure:N",
 	// "always", "unless-stopped".
 	Restart  string        `json:"restart,omitempty"`

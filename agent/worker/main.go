@@ -171,19 +171,19 @@ func (s *server) runRouter(ctx context.Context, link *fdwire.Conn, job routeJob)
 	if err != nil {
 		return err
 	}
-	tap, err := router.TapLink(card)
+	ethernet, err := router.CardLink(card)
 	if err != nil {
-		return fmt.Errorf("network card: %w", err)
+		return err
 	}
 	broker := wire.NewBroker(s.peer)
 	dataAPI := httpapi.New(broker, DataAPI()...)
 	defer dataAPI.Close()
 	r, err := router.New(router.Config{
-		Link: tap, Broker: broker, Log: s.log, Limits: router.Limits{Bandwidth: job.Bandwidth}, Hostname: job.Hostname,
+		Link: ethernet, Broker: broker, Log: s.log, Limits: router.Limits{Bandwidth: job.Bandwidth}, Hostname: job.Hostname,
 		DataAPI: dataAPI,
 	})
 	if err != nil {
-		return errors.Join(err, tap.Close())
+		return errors.Join(err, ethernet.Close())
 	}
 	s.router, s.portal = r, portal.New(r, s.log)
 	close(s.routing)

@@ -15,6 +15,10 @@ import (
 	"github.com/consentry/consentry/agent/ipc"
 )
 
+// isolationEnv is what stands around images whose run does not say: "auto",
+// "native" or "vm".
+const isolationEnv = "CONSENTRY_ISOLATION"
+
 // runAgent serves the local API until ctx ends. Only one agent runs for each
 // set of paths: the lock is taken before anything is touched.
 func runAgent(ctx context.Context, home string, log *slog.Logger) (err error) {
@@ -45,6 +49,7 @@ func runAgent(ctx context.Context, home string, log *slog.Logger) (err error) {
 		Keychain: agent.Session(),
 		Presets:  paths.Presets(), Registries: paths.Registries(),
 	}
+	cfg.Isolation = os.Getenv(isolationEnv)
 	if cfg.Unused, err = unusedTime(os.Getenv(unusedEnv)); err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/consentry/consentry/agent/worker"
 	"github.com/consentry/consentry/linuxhost"
 	"github.com/consentry/consentry/linuxhost/rootless"
+	"github.com/consentry/consentry/vmhost"
+	"github.com/consentry/consentry/vmhost/qemu"
 )
 
 // part runs one of the processes that the agent starts of this program.
@@ -20,6 +22,9 @@ func part(args []string) (code int, mine bool) {
 	}
 	if args[1] == worker.Name {
 		return worker.Main(), true
+	}
+	if code, mine := qemu.Main(args[1]); mine {
+		return code, true
 	}
 	return linuxhost.Main(args[1], args[2:])
 }
@@ -38,9 +43,29 @@ func beside(self, name string) string {
 func addHosts(cfg *agent.Config, self string, paths ipc.Paths, log *slog.Logger) {
 	state := filepath.Join(paths.Runtime, "linux")
 	cfg.Image = linuxhost.New(linuxhost.Config{Self: beside(self, "consentry-launch"), StateDir: state, Log: log})
+	cfg.VM = vmhost.NewHost(vmhost.HostConfig{
+		Driver: qemu.New(qemu.Config{Self: self, StateDir: filepath.Join(paths.Runtime, "vm"), Accel: os.Getenv(accelEnv), Log: log}),
+		Kernel: guestFile(self, "kernel"), Init: guestFile(self, "initramfs"), Log: log,
+	})
 	cfg.Workers = &worker.Pool{Self: beside(self, "consentry-worker"), Stderr: os.Stderr}
 	cfg.Module = &worker.Host{Workers: &worker.Pool{Self: self, Stderr: os.Stderr, Warm: true}, Log: log}
 	cfg.Cleanup = func(ctx context.Context) error { return linuxhost.Cleanup(ctx, state, log) }
+}
+
+// accelEnv is "kvm" or "tcg", an emulated processor; without it KVM is used where
+// the machine has it.
+const accelEnv = "CONSENTRY_VM_ACCEL"
+
+// guestEnv names the folder of the guest's kernel and initramfs; without it they
+// lie in guest, beside this program.
+const guestEnv = "CONSENTRY_GUEST"
+
+func guestFile(self, name string) string {
+	dir := os.Getenv(guestEnv)
+	if dir == "" {
+		dir = filepath.Join(filepath.Dir(self), "guest")
+	}
+	return filepath.Join(dir, name)
 }
 
 // asUser runs the agent of an ordinary user: in a user namespace, by a process

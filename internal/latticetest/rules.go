@@ -30,6 +30,7 @@ var rules = []rule{
 	{"linuxhost", contract},
 	{"wasmhost", with(contract, "data", "sdk")},
 	{"vmhost", with(contract, "guestwire")},
+	{"vmhost/qemu", with(contract, "guestwire", "linuxhost", "vmhost")}, // mounts the app's files
 	{"guestinit", with(contract, "guestwire", "linuxhost")},
 
 	{"agent/api", contract},

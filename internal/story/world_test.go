@@ -334,7 +334,7 @@ func (w *world) remove() {
 
 // cli runs a consentry command on the machine.
 func (w *world) cli(args ...string) *exec.Cmd {
-	if args[0] == "run" && !slices.ContainsFunc(args, isModule) && !slices.Contains(args, "--waive") {
+	if args[0] == "run" && !slices.ContainsFunc(args, isModule) && !slices.Contains(args, "--waive") && !slices.Contains(args, "--isolation") {
 		args = slices.Insert(slices.Clone(args), 1, "--waive", sandbox.WaiveLSM) // most kernels for tests load no LSM programs
 	}
 	return w.in(w.machine, append([]string{built.program}, args...)...)

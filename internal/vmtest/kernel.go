@@ -47,6 +47,17 @@ func findKernel(name string) (kernel, error) {
 	return k, nil
 }
 
+// Kernel is the image of a fetched kernel and the files of the named modules, in
+// the order of loading.
+func Kernel(name string, modules ...string) (image string, files []string, err error) {
+	k, err := findKernel(name)
+	if err != nil {
+		return "", nil, err
+	}
+	files, err = k.moduleOrder(modules)
+	return k.image(), files, err
+}
+
 // moduleRoot is the nearest folder upwards with a go.mod.
 func moduleRoot() (string, error) {
 	dir, err := os.Getwd()

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/consentry/consentry/internal/vmtest/guestjob"
+	"github.com/consentry/consentry/kernel/initramfs"
 )
 
 // Config is one run. Only Binary has no default.
@@ -144,12 +145,12 @@ type machine struct {
 
 func (m machine) path(name string) string { return filepath.Join(m.dir, name) }
 
-func (m machine) prepare(ctx context.Context, img image) error {
-	initramfs, err := os.Create(m.path("initramfs"))
+func (m machine) prepare(ctx context.Context, img initramfs.Contents) error {
+	packed, err := os.Create(m.path("initramfs"))
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(img.pack(initramfs), initramfs.Close()); err != nil {
+	if err := errors.Join(img.Write(packed), packed.Close()); err != nil {
 		return fmt.Errorf("initramfs: %w", err)
 	}
 	if m.config.Disk == 0 {

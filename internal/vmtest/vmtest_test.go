@@ -1,7 +1,6 @@
 package vmtest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/consentry/consentry/internal/vmtest/guestjob"
 )
 
 func TestGuest(t *testing.T) {
@@ -89,26 +86,6 @@ func TestNoExitStatusIsAnError(t *testing.T) {
 				t.Errorf("the program did not run: %q\n%s", result.Output, result.Console)
 			}
 		})
-	}
-}
-
-func TestInitramfsIsReproducible(t *testing.T) {
-	host := filepath.Join(t.TempDir(), "program")
-	if err := os.WriteFile(host, []byte("contents"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	img := image{
-		executables: map[string]string{"/init": host, "/a/b/c": host, "/a/d": host},
-		texts:       map[string]string{"/etc/passwd": "root", guestjob.Path: "{}"},
-	}
-	var first, second bytes.Buffer
-	for _, buffer := range []*bytes.Buffer{&first, &second} {
-		if err := img.pack(buffer); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if first.Len() == 0 || !bytes.Equal(first.Bytes(), second.Bytes()) {
-		t.Error("two archives of the same files differ")
 	}
 }
 

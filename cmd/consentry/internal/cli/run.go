@@ -21,6 +21,7 @@ import (
 // runFlags are the flags of run as they were typed.
 type runFlags struct {
 	ports, csp, env, envFiles, volumes, shares, waive, presets                   []string
+	isolation                                                                    string
 	name, memory, user, workDir, entrypoint, pull, platform, answer, learnOut    string
 	cpus                                                                         float64
 	pids                                                                         int64
@@ -82,6 +83,7 @@ and consentry deny. The exit code is the app's; 125 is an error of ours.`,
 	f.refused.add(flags)
 	flags.BoolVar(&f.ephemeral, "ephemeral", false, "keep what the app writes in memory, and forget it at its end")
 	flags.StringArrayVar(&f.waive, "waive", nil, "do without a `WALL` that this machine cannot raise, such as ebpf-lsm, for this app, now and later; it is written into the ledger")
+	flags.StringVar(&f.isolation, "isolation", "", "what stands around an image: `auto|native|vm`")
 	flags.StringVarP(&f.user, "user", "u", "", "user inside: name or uid, `USER[:GROUP]`")
 	flags.StringVarP(&f.workDir, "workdir", "w", "", "folder inside to start in")
 	flags.StringVar(&f.entrypoint, "entrypoint", "", "program to run instead of the image's; \"\" for none")
@@ -98,6 +100,7 @@ and consentry deny. The exit code is the app's; 125 is an error of ours.`,
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
 	c.completeFlag(cmd, "pull", "missing", "always", "never")
 	c.completeFlag(cmd, "answer", "allow", "deny")
+	c.completeFlag(cmd, "isolation", "auto", "native", "vm")
 	c.completeFlag(cmd, "restart", "no", "on-failure", "always", "unless-stopped")
 	c.completeFlag(cmd, "waive", sandbox.WaiveCgroup, sandbox.WaiveLSM)
 	return cmd
@@ -170,7 +173,7 @@ func (f *runFlags) request(args []string, cwd string, lookup func(string) (strin
 	r = api.RunRequest{
 		Args: rest, Name: f.name, Detach: f.detach, Stdin: f.interactive, Terminal: f.terminal,
 		Remove: f.remove, User: f.user, WorkDir: f.workDir, Hold: f.hold, NoInput: f.noInput,
-		Pull: f.pull, Platform: f.platform, Waive: f.waive, Presets: f.presets, Learn: f.learn, Ephemeral: f.ephemeral, PublishAll: f.publishAll,
+		Pull: f.pull, Platform: f.platform, Isolation: f.isolation, Waive: f.waive, Presets: f.presets, Learn: f.learn, Ephemeral: f.ephemeral, PublishAll: f.publishAll,
 	}
 	r.Limits.CPUs, r.Limits.PIDs = f.cpus, f.pids
 	if f.entrySet {

@@ -1,0 +1,112 @@
+package guestinit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/consentry/consentry/guestwire"
+	"github.com/consentry/consentry/linuxhost"
+)
+
+// stateDir is linuxhost's own, and self this program, in the guest.
+const (
+	stateDir = "/run/consentry"
+	self     = "/init"
+)
+
+// greetTime bounds how long the host may take to answer the hello.
+const greetTime = time.Minute
+
+// Main is process 1. It returns only where the machine does not power off.
+func Main() error {
+	if os.Getpid() != 1 {
+		return errors.New("guestinit is the first process of a guest, and is not started by hand")
+	}
+	if err := live(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "guestinit:", err) // the host keeps the console's last words
+	}
+	unix.Sync()
+	return unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+}
+
+// live sets up, greets and serves until the host has enough.
+func live(ctx context.Context) error {
+	g := &guest{}
+	if _, err := os.Stat("/proc/self"); err != nil {
+		if err := g.setUp(ctx, firstSteps); err != nil {
+			return err
+		}
+		// Again, as libraries look into /proc before main does (cilium/ebpf's
+		// rlimit), and remember that there was none.
+		return fmt.Errorf("again: %w", unix.Exec(self, os.Args, os.Environ()))
+	}
+	if err := g.setUp(ctx, steps); err != nil {
+		return err
+	}
+	go reap(ctx)
+	return g.serve(ctx)
+}
+
+// guest is what the steps put together.
+type guest struct {
+	hello   guestwire.Hello
+	host    *linuxhost.Host
+	control *os.File
+}
+
+// step is one line of the set-up; an error bears its name.
+type step struct {
+	name string
+	do   func(*guest, context.Context) error
+}
+
+// sinceBoot is the kernel's own clock.
+func sinceBoot() time.Duration {
+	var now unix.Timespec
+	//nolint:errcheck // there is such a clock
+	unix.ClockGettime(unix.CLOCK_BOOTTIME, &now)
+	return time.Duration(now.Nano())
+}
+
+// setUp does the steps in their order and notes what each took.
+func (g *guest) setUp(ctx context.Context, steps []step) error {
+	for _, s := range steps {
+		begin := time.Now()
+		if err := s.do(g, ctx); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		g.hello.Steps = append(g.hello.Steps, guestwire.Step{Name: s.name, Microseconds: time.Since(begin).Microseconds()})
+	}
+	return nil
+}
+
+// serve greets the host and answers it until it says power off, or hangs up.
+func (g *guest) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s := &server{host: g.host, done: cancel, processes: map[int]*process{}}
+	greeting, stop := context.WithTimeout(ctx, greetTime)
+	peer, err := guestwire.Greet(greeting, g.control, g.hello, s.handle)
+	stop()
+	if err != nil {
+		return err
+	}
+	err = peer.Serve(ctx)
+	if s.told() {
+		return nil
+	}
+	return fmt.Errorf("the host has hung up: %w", err)
+}
+
+func newHost(card string) *linuxhost.Host {
+	return linuxhost.New(linuxhost.Config{
+		Self: self, StateDir: stateDir, Guest: &linuxhost.Guest{Card: card},
+		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+}

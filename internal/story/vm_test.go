@@ -1,0 +1,197 @@
+//go:build linux
+
+package story
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/consentry/consentry/attack"
+	"github.com/consentry/consentry/internal/vmtest"
+	"github.com/consentry/consentry/sandbox"
+)
+
+// vmWorld is a world whose agent has a guest for microVMs, on an emulated
+// processor.
+func vmWorld(t *testing.T) *world {
+	t.Helper()
+	if built.skip != "" {
+		t.Skip(built.skip)
+	}
+	kernel, packed := vmtest.Guest(t)
+	dir := t.TempDir()
+	must(t, os.Symlink(kernel, filepath.Join(dir, "kernel")))
+	must(t, os.Symlink(packed, filepath.Join(dir, "initramfs")))
+	t.Setenv("CONSENTRY_GUEST", dir)
+	t.Setenv("CONSENTRY_VM_ACCEL", "tcg")
+	return newWorld(t)
+}
+
+// vmFlags make a machine small enough for an emulated processor.
+var vmFlags = []string{"--isolation", "vm", "--memory", "256m", "--cpus", "1"}
+
+// An app in a microVM is asked about as every other, and lives as every other.
+func TestAnAppInAMicroVM(t *testing.T) {
+	w := vmWorld(t)
+	flags := append([]string{"-p", "8080:8000", "-v", "notes:/notes"}, vmFlags...)
+	w.detach("boxed", flags, "python3", "-u", "-m", "http.server", "8000")
+
+	t.Run("the same walls as on Linux, and the machine's", func(t *testing.T) { vmWalls(t, w) })
+	t.Run("deny", func(t *testing.T) {
+		app := w.start("exec", "boxed", "curl", "-4sS", "http://"+webName+"/")
+		p := w.request(webTarget)
+		if w.reached() != 0 {
+			t.Fatal("something reached the server before the answer")
+		}
+		w.want("deny", p.ID, "--once")
+		if r := app.wait(); r.code != 7 || w.reached() != 0 {
+			t.Errorf("curl's exit %d (7 is refused), %d connections reached the server: %s", r.code, w.reached(), r.err)
+		}
+	})
+	t.Run("hold and allow", func(t *testing.T) {
+		app := w.start("exec", "boxed", "curl", "-4sS", "http://"+webName+"/")
+		p := w.request(webTarget)
+		time.Sleep(time.Second) // the user thinks; curl hangs
+		w.want("allow", p.ID, "--always")
+		if r := app.wait(); r.code != 0 || r.out != "page of "+webName+"\n" || r.took < time.Second {
+			t.Errorf("exit %d after %s: %q %s", r.code, r.took, r.out, r.err)
+		}
+	})
+	t.Run("revoke", func(t *testing.T) {
+		before := w.reached()
+		app := w.start("exec", "boxed", "curl", "-4sS", "-o", "/dev/null", "http://"+webName+"/slow")
+		w.until("the download runs", func() bool { return w.reached() > before })
+		began := time.Now()
+		w.want("revoke", "--all")
+		if r := app.wait(); r.code == 0 || time.Since(began) > 3*time.Second { // the guest is slow to say so
+			t.Errorf("the download ended with %d, %s after the grant was taken back", r.code, time.Since(began))
+		}
+	})
+	t.Run("port", func(t *testing.T) {
+		r := w.command(w.machine, "curl", "-sS", "-m", "30", "-o", "/dev/null", "-w", "%{http_code}", "http://localhost:8080/").wait()
+		if r.out != "200" {
+			t.Errorf("the app's page: %q %s", r.out, r.err)
+		}
+	})
+	t.Run("data API", func(t *testing.T) {
+		api := fmt.Sprintf("http://%s:%d/v1/kinds", sandbox.Gateway4, sandbox.DataAPIPort)
+		if out := w.want("exec", "boxed", "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Consentry-Request: 1", api); out != "200" {
+			t.Errorf("the data API: %s", out)
+		}
+	})
+	t.Run("volume", func(t *testing.T) {
+		w.want("exec", "boxed", "sh", "-c", "echo remember >/notes/today")
+		if text, err := os.ReadFile(filepath.Join(w.home, "data", "volumes", "notes", "today")); err != nil || string(text) != "remember\n" {
+			t.Errorf("the volume holds %q, %v", text, err)
+		}
+	})
+	t.Run("exec", func(t *testing.T) {
+		if r := w.result("exec", "boxed", "sh", "-c", "echo out; echo err >&2; exit 5"); r.code != 5 || r.out != "out\n" || r.err != "err\n" {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("stop", func(t *testing.T) {
+		w.want("stop", "boxed")
+		if d := w.inspect("boxed"); d.Exit == nil || d.Exit.Code != 143 {
+			t.Errorf("it ended with %+v", d.Exit)
+		}
+		w.noMachine()
+	})
+}
+
+// vmWalls: all stand, and nothing was waived.
+func vmWalls(t *testing.T, w *world) {
+	p := w.inspect("boxed").Posture
+	if p == nil {
+		t.Fatal("it has no posture")
+	}
+	for _, wall := range p.Walls {
+		if wall.Required && (!wall.Stands || wall.Waived) {
+			t.Errorf("%+v", wall)
+		}
+	}
+	if p.Host != "vm" || len(p.Walls) < 8 {
+		t.Errorf("posture of %q with %d walls", p.Host, len(p.Walls))
+	}
+}
+
+// machines counts the processes of microVMs.
+func machines() (n int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		line, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
+		if strings.Contains(string(line), "\x00consentry-") && strings.HasPrefix(filepath.Base(string(line)), "qemu-system") {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *world) noMachine() {
+	w.t.Helper()
+	w.until("no machine is left", func() bool { return machines() == 0 })
+}
+
+// Whoever is killed, the machine is gone, and the exit code says how it went.
+func TestMicroVMsEnd(t *testing.T) {
+	w := vmWorld(t)
+	t.Run("with the app", func(t *testing.T) {
+		line := append([]string{"run", "--rm", "--quiet"}, vmFlags...)
+		if r := w.result(append(line, built.image, "sh", "-c", "echo hello; exit 9")...); r.code != 9 || r.out != "hello\n" {
+			t.Errorf("%+v", r)
+		}
+		w.noMachine()
+	})
+	t.Run("with the agent", func(t *testing.T) {
+		w.detach("left", vmFlags, "sleep", "1000")
+		if machines() != 1 {
+			t.Fatalf("%d machines run", machines())
+		}
+		must(t, w.agent.Process.Signal(syscall.SIGKILL))
+		w.until("the agent is gone", func() bool { return w.agentPID() == 0 })
+		w.noMachine()
+		w.startAgent()
+		if d := w.inspect("left"); string(d.State) != "exited" {
+			t.Errorf("the run is %s", d.State)
+		}
+	})
+}
+
+// TestMicroVMWantsWhatItCannotHave: each refusal says what to do instead.
+func TestMicroVMWantsWhatItCannotHave(t *testing.T) {
+	t.Setenv("CONSENTRY_GUEST", "/nothing/of/that/name")
+	w := newWorld(t)
+	for _, c := range []struct {
+		flags []string
+		says  string
+	}{
+		{[]string{"--isolation", "vm"}, "the guest's kernel"},
+		{[]string{"--isolation", "vm", "--waive", sandbox.WaiveLSM}, "the guest's kernel"},
+		{[]string{"--isolation", "box"}, `isolation "box"`},
+	} {
+		r := w.result(append(append([]string{"run", "--rm", "--quiet"}, c.flags...), built.image, "true")...)
+		if r.code != 125 || !strings.Contains(r.err, c.says) {
+			t.Errorf("%v: exit %d, %s", c.flags, r.code, r.err)
+		}
+	}
+}
+
+// TestMicroVMUnderAttack tries the rows about kernel, sockets and network from
+// inside: eBPF LSM stands there for real.
+func TestMicroVMUnderAttack(t *testing.T) {
+	w := vmWorld(t)
+	w.detach("boxed", vmFlags, "sleep", "1000")
+	for _, p := range attack.Probes {
+		t.Run(fmt.Sprintf("%02d %s", p.Row, p.Name), func(t *testing.T) {
+			report := w.attack("boxed", p.Name, "pid=1", "file=/etc/shadow", "socket=/run/docker.sock", "abstract=/tmp/.X11-unix/X0", "disk=vda")
+			if err := p.Judge(report); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

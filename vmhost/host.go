@@ -1,0 +1,213 @@
+package vmhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/consentry/consentry/guestwire"
+	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/sandbox"
+)
+
+// HostConfig is what a Host needs.
+type HostConfig struct {
+	Driver Driver
+	Kernel string // image of the guest's kernel
+	Init   string // initramfs with guestinit
+	Log    *slog.Logger
+}
+
+// Host runs OCI images, each in a microVM of its own.
+type Host struct {
+	config HostConfig
+	ending sync.WaitGroup
+}
+
+// NewHost returns a Host. It touches nothing until Check or Start.
+func NewHost(config HostConfig) *Host {
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Host{config: config}
+}
+
+// Name is "vm/" and the driver's.
+func (h *Host) Name() string { return "vm/" + h.config.Driver.Name() }
+
+// Check names every missing part and its remedy.
+func (h *Host) Check(ctx context.Context) error {
+	errs := h.config.Driver.Check(ctx)
+	for _, part := range []struct{ what, path string }{{"kernel", h.config.Kernel}, {"initramfs", h.config.Init}} {
+		info, err := os.Stat(part.path)
+		if err == nil && !info.Mode().IsRegular() {
+			err = errors.New("it is no file")
+		}
+		if err != nil {
+			errs = errors.Join(errs, fmt.Errorf("%w: the guest's %s: %w: install the package consentry-guest, or build it with make guest", sandbox.ErrNotSupported, part.what, err))
+		}
+	}
+	return errs
+}
+
+// Accelerated says whether machines have the processor itself, and not one that
+// is emulated: ten times slower.
+func (h *Host) Accelerated() bool {
+	f, can := h.config.Driver.(interface{ Accelerated() bool })
+	return can && f.Accelerated()
+}
+
+// Limits of a machine around an app.
+const (
+	// defaultMemory of an app whose Spec does not say, in bytes; what it does
+	// not use costs the host nothing.
+	defaultMemory = 2 << 30
+	// guestMemory is for the guest's kernel, guestinit and linuxhost.
+	guestMemory = 192 << 20
+	// helloTime bounds a boot, on an emulated processor of a busy machine.
+	helloTime = 3 * time.Minute
+	// startTime bounds the start of the app in a guest that has said hello.
+	startTime = 2 * time.Minute
+)
+
+func (h *Host) machineConfig(spec sandbox.Spec) Config {
+	c := Config{Kernel: h.config.Kernel, Initramfs: h.config.Init, Memory: spec.Limits.Memory, CPUs: runtime.NumCPU(), Spec: spec}
+	c.Memory += guestMemory
+	if spec.Limits.CPUs > 0 {
+		c.CPUs = min(c.CPUs, int(math.Ceil(spec.Limits.CPUs)))
+	}
+	return c
+}
+
+// Start boots a machine for spec and returns once the app runs in it. It owns
+// spec's files. The broker is for whoever serves the other end of spec.Link.
+func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (sandbox.Instance, error) {
+	files := newStandard(spec.Process.Stdio)
+	link := spec.Link
+	spec.Process.Stdio, spec.Link = [3]*os.File{}, nil
+	i, err := h.start(ctx, spec, files, link)
+	if err != nil {
+		files.close()
+		if link != nil {
+			link.Close()
+		}
+		return nil, fmt.Errorf("start %s: %w", spec.Name, err)
+	}
+	return i, nil
+}
+
+func (h *Host) start(ctx context.Context, spec sandbox.Spec, files *standard, link *os.File) (sandbox.Instance, error) {
+	if spec.Image == nil || spec.Module != nil {
+		return nil, fmt.Errorf("%w: a microVM runs OCI images", sandbox.ErrInvalid)
+	}
+	if len(spec.Asks) > 0 {
+		return nil, fmt.Errorf("%w: folders that an app asks for while it runs: give them at the start, or use --isolation native", sandbox.ErrNotSupported)
+	}
+	if spec.Limits.Memory <= 0 {
+		spec.Limits.Memory = defaultMemory
+	}
+	machine, err := h.config.Driver.Boot(ctx, h.machineConfig(spec))
+	if err != nil {
+		return nil, err
+	}
+	i, err := h.settle(ctx, machine, spec, files, link)
+	if err != nil {
+		return nil, errors.Join(err, put(machine))
+	}
+	h.ending.Go(i.await)
+	return i, nil
+}
+
+// put ends a machine that is of no use.
+func put(machine Machine) error {
+	killed := machine.Kill()
+	//nolint:errcheck // it ends with Kill
+	machine.Wait(context.Background())
+	return killed
+}
+
+// settle waits for the guest's hello and has it start the app.
+func (h *Host) settle(ctx context.Context, machine Machine, spec sandbox.Spec, files *standard, link *os.File) (*instance, error) {
+	if err := connect(machine.Card(), link); err != nil {
+		return nil, err
+	}
+	booting, stop := context.WithTimeout(ctx, helloTime)
+	defer stop()
+	peer, hello, err := guestwire.Accept(booting, machine.Control(), nil)
+	if err != nil { // a guest that panics closes the connection as it ends
+		return nil, errors.Join(err, why(machine))
+	}
+	h.config.Log.Debug("a guest says hello", "run", spec.ID, "kernel", hello.Kernel, "steps", hello.Steps)
+	i := newInstance(machine, peer, spec)
+	go i.serve()
+	if err := h.begin(ctx, i, hello, spec, files); err != nil {
+		peer.Close()
+		<-i.served
+		return nil, err
+	}
+	return i, nil
+}
+
+// why waits a moment for a machine that is ending, to learn what it said.
+func why(machine Machine) error {
+	soon, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	if err := machine.Wait(soon); soon.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// begin starts the app in a guest that can raise every wall.
+func (h *Host) begin(ctx context.Context, i *instance, hello guestwire.Hello, spec sandbox.Spec, files *standard) error {
+	ctx, stop := context.WithTimeout(ctx, startTime)
+	defer stop()
+	if err := (sandbox.Posture{Walls: hello.Walls}).Missing(); err != nil {
+		return fmt.Errorf("the guest: %w", err)
+	}
+	if err := i.peer.Call(ctx, guestwire.VerbClock, guestwire.Clock{Now: time.Now()}, nil); err != nil {
+		return err
+	}
+	call := guestwire.Start{Spec: guestSpec(spec), Streams: files.there()}
+	if err := i.peer.Call(ctx, guestwire.VerbStart, call, nil); err != nil {
+		return err
+	}
+	p, err := i.Posture(ctx)
+	if err == nil {
+		err = p.Missing()
+	}
+	if err != nil && !errors.Is(err, sandbox.ErrUnavailable) { // a short app has ended already
+		return err
+	}
+	return i.app.attach(ctx, files)
+}
+
+// connect hands the machine's card to the router.
+func connect(card, link *os.File) error {
+	if card != nil {
+		defer card.Close()
+	}
+	if link == nil {
+		return nil
+	}
+	conn, err := fdwire.FromFile(link)
+	if err != nil {
+		return fmt.Errorf("link: %w", err)
+	}
+	if card == nil {
+		return errors.Join(errors.New("the machine has no network card"), conn.Close())
+	}
+	return errors.Join(conn.Send(struct{}{}, card), conn.Close())
+}
+
+// Close waits for the machines that are ending. No app may run.
+func (h *Host) Close() error {
+	h.ending.Wait()
+	return nil
+}

@@ -1,0 +1,51 @@
+package vmhost
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"github.com/consentry/consentry/sandbox"
+)
+
+// Driver boots machines on one kind of system.
+type Driver interface {
+	Name() string // "qemu"
+	// Check names every missing part and its remedy.
+	Check(context.Context) error
+	// Boot starts a machine and returns once it runs; the guest may be far from
+	// its hello. It fails when ctx ends, which does not count afterwards.
+	Boot(context.Context, Config) (Machine, error)
+}
+
+// Config is what a machine is made of.
+type Config struct {
+	Kernel, Initramfs string // files of this system
+	Memory            int64  // bytes
+	CPUs              int
+	// Spec is the app that will run. The machine is shown its files, with the
+	// ids of Spec.Image.IDBase, and no others, on a virtio-fs device: see the
+	// functions Layer, Writable and Given for where.
+	Spec sandbox.Spec
+}
+
+// Machine is one that was booted.
+type Machine interface {
+	// Control is the connection that guestinit speaks guestwire on. Closing it
+	// makes the guest power off.
+	Control() io.ReadWriteCloser
+	// Card is a socket that carries the frames of the network card: a stream as
+	// QEMU's -netdev stream has it, or a frame in each datagram. It is handed
+	// over once.
+	Card() *os.File
+	// Wait returns when nothing of the machine is left; the error says why it
+	// ended, where that was not a power off.
+	Wait(context.Context) error
+	// Kill ends it at once.
+	Kill() error
+}
+
+// Walled is a Machine that can say how it is confined itself.
+type Walled interface {
+	Walls(context.Context) ([]sandbox.Wall, error)
+}
