@@ -69,7 +69,7 @@ func TestMain(m *testing.M) {
 	}
 	dir, err := os.MkdirTemp("", "story")
 	if err == nil {
-		err = errors.Join(prepare(dir), longtest.Only("TestRealImages", "TestABrowserInAnImage", "TestOpenClaw"))
+		err = errors.Join(prepare(dir), longtest.Only("TestRealImages", "TestABrowserInAnImage", "TestOpenClaw", "TestAnImageOfDockerd"))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "story:", err)
