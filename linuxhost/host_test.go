@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentry/consentry/internal/longtest"
 	"github.com/consentry/consentry/linuxhost"
 	"github.com/consentry/consentry/sandbox"
 )
@@ -30,6 +31,10 @@ func TestMain(m *testing.M) {
 	}
 	if code, handled := rootlessMain(); handled {
 		os.Exit(code)
+	}
+	if err := longtest.Only("TestAsPodmanDoes", "TestServersOfDebianStart"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }

@@ -87,11 +87,9 @@ func TestPostureKnowsWhoseCapabilities(t *testing.T) {
 }
 
 // TestServersOfDebianStart runs images as they are published: their packages,
-// their users, an entrypoint that owns the data and drops to the user.
+// their users, an entrypoint that owns the data and drops to the user. Long: the
+// entrypoints above are the short form.
 func TestServersOfDebianStart(t *testing.T) {
-	if os.Getenv("CONSENTRY_LONG") == "" {
-		return // the entrypoints above are the short form
-	}
 	b := newBench(t)
 	root := t.TempDir()
 	build := exec.Command("mmdebstrap", "--variant=minbase", "--include=redis-server,nginx-light,gosu", "bookworm", root)

@@ -43,7 +43,10 @@ ping iputils-ping
 python3 python3
 /etc/ssl/certs/ca-certificates.crt ca-certificates
 END
-  if [ "$group" = long ]; then echo "npm npm"; fi
+  if [ "$group" = long ]; then
+    echo "npm npm"
+    echo "dockerd docker.io"
+  fi
   if [ "$group" = bench ]; then
     echo "pasta passt"
     echo "slirp4netns slirp4netns"

@@ -63,7 +63,7 @@ var rules = []rule{
 }
 
 // testOnly folders are imported by tests and by each other, never by what ships.
-var testOnly = []string{"internal/testworld", "internal/vmtest", "internal/story", "internal/latticetest", "internal/faultfs", "internal/wasmgen", "internal/asuser", "internal/tartext", "internal/browser"}
+var testOnly = []string{"internal/testworld", "internal/vmtest", "internal/story", "internal/latticetest", "internal/faultfs", "internal/wasmgen", "internal/asuser", "internal/tartext", "internal/browser", "internal/longtest"}
 
 // ban forbids a way from one folder to another, by whatever detour.
 type ban struct {

@@ -63,10 +63,6 @@ func TestGuideOfOpenClaw(t *testing.T) {
 // TestOpenClaw follows the guide. It builds an image of 320 MB of npm packages,
 // so it is one of the long tests.
 func TestOpenClaw(t *testing.T) {
-	if os.Getenv("CONSENTRY_LONG") == "" {
-		t.Log("only the guide is compared: CONSENTRY_LONG=1 builds and runs it")
-		return
-	}
 	w := newWorld(t)
 	build := exec.Command(clawSteps[0])
 	build.Dir = "../.."

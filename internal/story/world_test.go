@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/consentry/consentry/internal/asuser"
+	"github.com/consentry/consentry/internal/longtest"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -68,7 +69,7 @@ func TestMain(m *testing.M) {
 	}
 	dir, err := os.MkdirTemp("", "story")
 	if err == nil {
-		err = prepare(dir)
+		err = errors.Join(prepare(dir), longtest.Only("TestRealImages", "TestABrowserInAnImage", "TestOpenClaw", "TestAnImageOfDockerd"))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "story:", err)
