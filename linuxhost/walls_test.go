@@ -130,6 +130,22 @@ func TestPostureIsWhatWasAsked(t *testing.T) {
 	}
 }
 
+// TestPostureWhileProcessesEnd: those that end while they are looked at take no
+// wall down.
+func TestPostureWhileProcessesEnd(t *testing.T) {
+	b := newBench(t)
+	app, _ := launch(b, b.spec(sh("for i in 1 2 3; do while :; do /bin/true; done & done; wait")...))
+	for range 200 {
+		got, err := app.Posture(t.Context())
+		must(t, err)
+		for _, w := range got.Walls {
+			if w.Required && !w.Stands && !w.Waived {
+				t.Fatalf("wall %+v", w)
+			}
+		}
+	}
+}
+
 // lsmStands is what posture says: whether it is so depends on the kernel, and
 // the tests of package bpf show it where it can be.
 func lsmStands(p sandbox.Posture) bool {
