@@ -15,6 +15,7 @@ import (
 type cli struct {
 	program, image string
 	env            []string
+	ran            bool // since the last wait
 }
 
 // cliPause lets the agent make the next sandbox ready.
@@ -41,6 +42,7 @@ func (c *cli) command(args ...string) *exec.Cmd {
 }
 
 func (c *cli) run(int) error {
+	c.ran = true
 	out, err := c.command("run", "--rm", "--no-input", "--waive", "ebpf-lsm", c.image).CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("consentry run: %w: %s", err, out)
@@ -48,8 +50,11 @@ func (c *cli) run(int) error {
 	return err
 }
 
-func (*cli) wait() error {
-	time.Sleep(cliPause)
+func (c *cli) wait() error {
+	if c.ran {
+		time.Sleep(cliPause)
+	}
+	c.ran = false
 	return nil
 }
 
