@@ -72,7 +72,8 @@ func serve(t *testing.T, name, path string, what any) *dbus.Conn {
 // On a real bus: what the service is told, and whom the notifier believes.
 func TestNotificationsOnABus(t *testing.T) {
 	ownBus(t)
-	n, err := newNotifier(connect(t))
+	ours := connect(t)
+	n, err := newNotifier(ours)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +114,7 @@ func TestNotificationsOnABus(t *testing.T) {
 		}
 	}
 	emit(stranger, notifyPath, "ActionInvoked", uint32(7), keyAllow) // forged
+	forge(t, stranger, ours.Names()[0], uint32(7), keyAllow)
 	emit(theirs, "/other", "ActionInvoked", uint32(7), keyAllow)
 	emit(theirs, notifyPath, "ActionInvoked", "7", keyAllow)
 	emit(theirs, notifyPath, "ActionInvoked", uint32(7))
@@ -172,5 +174,19 @@ func TestWithoutASession(t *testing.T) {
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
 	if _, err := sessionBus(); err == nil {
 		t.Error("a session where there is none")
+	}
+}
+
+// forge sends a signal to one connection alone: the bus delivers it whatever
+// that connection wants to hear.
+func forge(t *testing.T, from *dbus.Conn, to string, values ...any) {
+	t.Helper()
+	message := &dbus.Message{Type: dbus.TypeSignal, Body: values, Headers: map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldDestination: dbus.MakeVariant(to), dbus.FieldPath: dbus.MakeVariant(dbus.ObjectPath(notifyPath)),
+		dbus.FieldInterface: dbus.MakeVariant(notifyName), dbus.FieldMember: dbus.MakeVariant("ActionInvoked"),
+		dbus.FieldSignature: dbus.MakeVariant(dbus.SignatureOf(values...)),
+	}}
+	if call := from.Send(message, nil); call != nil && call.Err != nil {
+		t.Fatal(call.Err)
 	}
 }
