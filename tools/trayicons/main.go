@@ -90,7 +90,8 @@ func shield(x, y, inset float64) bool {
 	}
 	const waist = .45
 	if y > waist {
-		half *= math.Sqrt(1 - math.Pow((y-waist)/(bottom-waist), 2))
+		down := (y - waist) / (bottom - waist)
+		half *= math.Sqrt(1 - down*down)
 	}
 	return x <= half
 }
