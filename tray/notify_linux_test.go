@@ -3,6 +3,7 @@ package tray
 import (
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,11 +42,11 @@ func connect(t *testing.T) *dbus.Conn {
 
 // service is a notification service that keeps what it is told.
 type service struct {
-	can   []string
+	can   atomic.Value // []string
 	asked chan []any
 }
 
-func (s *service) GetCapabilities() ([]string, *dbus.Error) { return s.can, nil }
+func (s *service) GetCapabilities() ([]string, *dbus.Error) { return s.can.Load().([]string), nil }
 
 func (s *service) Notify(_ string, replaces uint32, _, title, body string, actions []string, _ map[string]dbus.Variant, _ int32) (uint32, *dbus.Error) {
 	s.asked <- []any{replaces, title, body, strings.Join(actions, "|")}
@@ -80,7 +81,8 @@ func TestNotificationsOnABus(t *testing.T) {
 	if _, err := n.Show(Notice{Title: "nobody shows this"}, 0); err == nil {
 		t.Error("something was shown where there is no service")
 	}
-	s := &service{can: []string{"body", "actions", "body-markup"}, asked: make(chan []any, 16)}
+	s := &service{asked: make(chan []any, 16)}
+	s.can.Store([]string{"body", "actions", "body-markup"})
 	theirs := serve(t, notifyName, notifyPath, s)
 	notice := NoticeOf(question("a", "Read /home/ada/<&>"))
 	id, err := n.Show(notice, 3)
@@ -92,7 +94,7 @@ func TestNotificationsOnABus(t *testing.T) {
 		asked[3] != "allow|Allow once|deny|Deny once|details|Details…" {
 		t.Errorf("the service was told %q", asked)
 	}
-	s.can = []string{"body"}
+	s.can.Store([]string{"body"})
 	if _, err := n.Show(notice, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -139,9 +141,9 @@ func TestNotificationsOnABus(t *testing.T) {
 	}
 }
 
-type saver struct{ active bool }
+type saver struct{ active atomic.Bool }
 
-func (s *saver) GetActive() (bool, *dbus.Error) { return s.active, nil }
+func (s *saver) GetActive() (bool, *dbus.Error) { return s.active.Load(), nil }
 
 type silent struct{}
 
@@ -162,9 +164,9 @@ func TestTheLockedScreen(t *testing.T) {
 	service := &saver{}
 	serve(t, "org.gnome.ScreenSaver", "/org/gnome/ScreenSaver", service)
 	is("open", false, false)
-	service.active = true
+	service.active.Store(true)
 	is("locked", true, false)
-	service.active = false
+	service.active.Store(false)
 	serve(t, "org.xfce.ScreenSaver", "/org/xfce/ScreenSaver", silent{})
 	is("one does not say", true, true)
 }
