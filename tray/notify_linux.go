@@ -128,7 +128,8 @@ func (b *bus) read() {
 	}
 }
 
-// genuine says whether a signal came from who owns the name now.
+// genuine says whether a signal came from who owns the name now. The match rule
+// does not: a signal that is sent to us alone comes whatever we match.
 func (b *bus) genuine(s *dbus.Signal) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), busTime)
 	defer cancel()

@@ -3,6 +3,7 @@ package tray
 import (
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,11 +42,11 @@ func connect(t *testing.T) *dbus.Conn {
 
 // service is a notification service that keeps what it is told.
 type service struct {
-	can   []string
+	can   atomic.Value // []string
 	asked chan []any
 }
 
-func (s *service) GetCapabilities() ([]string, *dbus.Error) { return s.can, nil }
+func (s *service) GetCapabilities() ([]string, *dbus.Error) { return s.can.Load().([]string), nil }
 
 func (s *service) Notify(_ string, replaces uint32, _, title, body string, actions []string, _ map[string]dbus.Variant, _ int32) (uint32, *dbus.Error) {
 	s.asked <- []any{replaces, title, body, strings.Join(actions, "|")}
@@ -72,14 +73,16 @@ func serve(t *testing.T, name, path string, what any) *dbus.Conn {
 // On a real bus: what the service is told, and whom the notifier believes.
 func TestNotificationsOnABus(t *testing.T) {
 	ownBus(t)
-	n, err := newNotifier(connect(t))
+	ours := connect(t)
+	n, err := newNotifier(ours)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := n.Show(Notice{Title: "nobody shows this"}, 0); err == nil {
 		t.Error("something was shown where there is no service")
 	}
-	s := &service{can: []string{"body", "actions", "body-markup"}, asked: make(chan []any, 16)}
+	s := &service{asked: make(chan []any, 16)}
+	s.can.Store([]string{"body", "actions", "body-markup"})
 	theirs := serve(t, notifyName, notifyPath, s)
 	notice := NoticeOf(question("a", "Read /home/ada/<&>"))
 	id, err := n.Show(notice, 3)
@@ -91,7 +94,7 @@ func TestNotificationsOnABus(t *testing.T) {
 		asked[3] != "allow|Allow once|deny|Deny once|details|Details…" {
 		t.Errorf("the service was told %q", asked)
 	}
-	s.can = []string{"body"}
+	s.can.Store([]string{"body"})
 	if _, err := n.Show(notice, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +116,7 @@ func TestNotificationsOnABus(t *testing.T) {
 		}
 	}
 	emit(stranger, notifyPath, "ActionInvoked", uint32(7), keyAllow) // forged
+	forge(t, stranger, ours.Names()[0], uint32(7), keyAllow)
 	emit(theirs, "/other", "ActionInvoked", uint32(7), keyAllow)
 	emit(theirs, notifyPath, "ActionInvoked", "7", keyAllow)
 	emit(theirs, notifyPath, "ActionInvoked", uint32(7))
@@ -137,9 +141,9 @@ func TestNotificationsOnABus(t *testing.T) {
 	}
 }
 
-type saver struct{ active bool }
+type saver struct{ active atomic.Bool }
 
-func (s *saver) GetActive() (bool, *dbus.Error) { return s.active, nil }
+func (s *saver) GetActive() (bool, *dbus.Error) { return s.active.Load(), nil }
 
 type silent struct{}
 
@@ -160,9 +164,9 @@ func TestTheLockedScreen(t *testing.T) {
 	service := &saver{}
 	serve(t, "org.gnome.ScreenSaver", "/org/gnome/ScreenSaver", service)
 	is("open", false, false)
-	service.active = true
+	service.active.Store(true)
 	is("locked", true, false)
-	service.active = false
+	service.active.Store(false)
 	serve(t, "org.xfce.ScreenSaver", "/org/xfce/ScreenSaver", silent{})
 	is("one does not say", true, true)
 }
@@ -172,5 +176,19 @@ func TestWithoutASession(t *testing.T) {
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
 	if _, err := sessionBus(); err == nil {
 		t.Error("a session where there is none")
+	}
+}
+
+// forge sends a signal to one connection alone: the bus delivers it whatever
+// that connection wants to hear.
+func forge(t *testing.T, from *dbus.Conn, to string, values ...any) {
+	t.Helper()
+	message := &dbus.Message{Type: dbus.TypeSignal, Body: values, Headers: map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldDestination: dbus.MakeVariant(to), dbus.FieldPath: dbus.MakeVariant(dbus.ObjectPath(notifyPath)),
+		dbus.FieldInterface: dbus.MakeVariant(notifyName), dbus.FieldMember: dbus.MakeVariant("ActionInvoked"),
+		dbus.FieldSignature: dbus.MakeVariant(dbus.SignatureOf(values...)),
+	}}
+	if call := from.Send(message, nil); call != nil && call.Err != nil {
+		t.Fatal(call.Err)
 	}
 }

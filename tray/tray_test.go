@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,7 +87,7 @@ type fakeDesktop struct {
 	events    chan Event
 	last      uint32
 	notices   map[uint32]Notice
-	absent    bool // no service shows notifications
+	absent    atomic.Bool // no service shows notifications
 	locked    bool
 	lockFault error
 	opened    []string
@@ -95,7 +96,7 @@ type fakeDesktop struct {
 }
 
 func (d *fakeDesktop) Show(n Notice, replaces uint32) (uint32, error) {
-	if d.absent {
+	if d.absent.Load() {
 		return 0, errors.New("no service")
 	}
 	if replaces == 0 {
@@ -295,11 +296,12 @@ func TestTheMenuActs(t *testing.T) {
 // A session may start the tray before what shows its notifications.
 func TestAServiceThatComesLate(t *testing.T) {
 	within(t, func(t *testing.T, a *fakeAgent, d *fakeDesktop) {
-		d.absent = true
+		d.absent.Store(true)
 		a.prompts = []api.Prompt{question("a", "Connect to x.test")}
 		a.change()
 		time.Sleep(3 * defaultRetry)
-		d.absent = false
+		synctest.Wait()
+		d.absent.Store(false)
 		time.Sleep(defaultRetry)
 		synctest.Wait()
 		if len(d.notices) != 1 {

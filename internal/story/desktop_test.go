@@ -3,6 +3,7 @@
 package story
 
 import (
+	"bufio"
 	"fmt"
 	"image"
 	"image/png"
@@ -83,10 +84,9 @@ func (d *desktop) screen() string {
 	defer read.Close()
 	d.daemon("Xvfb", "-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp").into(write)
 	write.Close()
-	text := make([]byte, 16)
-	n, err := read.Read(text)
+	line, err := bufio.NewReader(read).ReadString('\n')
 	must(d.w.t, err)
-	return strings.TrimSpace(string(text[:n]))
+	return strings.TrimSpace(line)
 }
 
 // program is one of the desktop's.
