@@ -43,7 +43,7 @@ go test -c -tags wine -o "$work/wasmhost.exe" ./wasmhost
 go test -c -o "$work/ipc.exe" ./agent/ipc
 go build -o "$work/" ./cmd/consentry ./cmd/consentry-agent
 
-rm -rf "$WINEPREFIX"/drive_c/users/*/Temp/conformance*
+rm -rf "$WINEPREFIX"/drive_c/users/*/Temp/{conformance,pipe}*
 
 # there PROGRAM ARG...: runs it under Wine.
 there() { timeout 300 "$wine" "$work/$1" "${@:2}" </dev/null; }
