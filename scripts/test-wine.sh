@@ -56,7 +56,7 @@ there() { timeout 300 "$wine" "$work/$1" "${@:2}" </dev/null; }
 export CONSENTRY_HOME=Z:$work/home
 rm -rf "$work/home"
 # Wine gives the first who connects to nobody: this one starts the agent, and waits in vain.
-timeout 25 "$wine" "$work/consentry.exe" version </dev/null >/dev/null 2>&1 || true
+timeout 25 "$wine" "$work/consentry.exe" agent </dev/null >/dev/null 2>&1 || true
 first=$(there consentry.exe version --json)
 second=$(there consentry.exe version --json)
 pid() { sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' <<<"$1" | head -n 1; }
