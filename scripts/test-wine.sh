@@ -26,6 +26,10 @@ END
 }
 
 export WINEPREFIX=$work/prefix WINEARCH=win64 WINEDEBUG=-all
+# Whatever still runs in our folder ends with us, an agent that was started too.
+finish() { /usr/lib/wine/wineserver64 -k >/dev/null 2>&1 || true; }
+finish
+trap finish EXIT
 if [ ! -d "$WINEPREFIX/drive_c/windows/system32" ]; then
   echo "making a folder for Wine (once)"
   timeout 120 "$wine" wineboot -i >/dev/null 2>&1
@@ -65,5 +69,4 @@ there consentry.exe doctor || true
 said=$(there consentry.exe run --rm --no-input "Z:$work/c.wasm" 2>&1) && { echo "a module ran without walls: $said" >&2; exit 1; }
 grep -q 'workers are confined on Linux only' <<<"$said" || { echo "it said: $said" >&2; exit 1; }
 there consentry.exe requests
-"$wine" taskkill /F /PID "$(pid "$first")" >/dev/null 2>&1 || true
 echo "the agent answers over its pipe, and runs nothing it cannot confine"
