@@ -57,8 +57,9 @@ there() { timeout 300 "$wine" "$work/$1" "${@:2}" </dev/null; }
 
 # Command line and agent as two processes: it is started once, answers over the
 # pipe, and refuses what it has no walls for.
-export CONSENTRY_HOME=Z:$work/home
-rm -rf "$work/home"
+# A new name each time: the key of a store is in the keychain, and outlives its folder.
+export CONSENTRY_HOME=Z:$work/home-$$
+rm -rf "$work"/home*
 # Wine gives the first who connects to nobody: this one starts the agent, and waits in vain.
 timeout 25 "$wine" "$work/consentry.exe" agent </dev/null >/dev/null 2>&1 || true
 first=$(there consentry.exe version --json)
