@@ -68,6 +68,6 @@ pid() { sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' <<<"$1" | head -n 1; }
 [ -n "$(pid "$first")" ] && [ "$(pid "$first")" = "$(pid "$second")" ] || { echo "no agent: $first / $second" >&2; exit 1; }
 there consentry.exe doctor || true
 said=$(there consentry.exe run --rm --no-input "Z:$work/c.wasm" 2>&1) && { echo "a module ran without walls: $said" >&2; exit 1; }
-grep -q 'workers are confined on Linux only' <<<"$said" || { echo "it said: $said" >&2; exit 1; }
+grep -q 'passes no open files between processes' <<<"$said" || { echo "it said: $said" >&2; exit 1; }
 there consentry.exe requests
 echo "the agent answers over its pipe, and runs nothing it cannot confine"
