@@ -151,7 +151,11 @@ func (m *moduleStore) keep(name string, write func(io.Writer) (digest string, er
 	if err != nil {
 		return app.App{}, err
 	}
-	if err := errors.Join(tmp.Sync(), os.Rename(tmp.Name(), m.path(digest))); err != nil {
+	err = errors.Join(tmp.Sync(), tmp.Close()) // Windows renames no open file
+	if err == nil {
+		err = os.Rename(tmp.Name(), m.path(digest))
+	}
+	if err != nil {
 		return app.App{}, fmt.Errorf("module store: %w", err)
 	}
 	return module, nil

@@ -6,6 +6,8 @@ import (
 	"testing"
 )
 
+func baseDir(t *testing.T) string { return t.TempDir() }
+
 // special makes what only Unix has in its folders.
 func special(t *testing.T, fifo, socket string) error {
 	if err := syscall.Mkfifo(fifo, 0o644); err != nil {

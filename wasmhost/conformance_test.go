@@ -329,7 +329,7 @@ rust slept =true
 
 // conformanceTree makes the mounts and what is outside of them.
 func conformanceTree(t *testing.T) (base string, mounts []sandbox.Mount) {
-	base = t.TempDir()
+	base = baseDir(t)
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
