@@ -28,7 +28,7 @@ func TestTheEndIsOfAll(t *testing.T) {
 		if n := countProcesses(t, "sleep\x00"+marker); n != 0 || exit.Code != 7 {
 			t.Errorf("exit %+v, and %d processes live on", exit, n)
 		}
-		if _, err := app.(sandbox.Execer).Exec(context.Background(), sandbox.Process{Args: []string{"/bin/true"}}); !errors.Is(err, sandbox.ErrUnavailable) {
+		if _, err := app.(sandbox.Execer).Exec(context.Background(), sandbox.Process{Args: []string{"/bin/true"}}); !errors.Is(err, sandbox.ErrEnded) {
 			t.Errorf("a program is started after the end: %v", err)
 		}
 	}
