@@ -20,13 +20,13 @@ import (
 
 // house is a user with a profile, an engine and files, without the rest of an agent.
 type house struct {
-	t      *testing.T
+	t      testing.TB
 	engine *consent.Engine
 	data   *userdata.Service
 	dir    string
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t testing.TB) *house {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -313,5 +313,20 @@ func TestUsesAreGrouped(t *testing.T) {
 	}
 	if uses != 2 {
 		t.Errorf("%d lines for %d uses", uses, times)
+	}
+}
+
+// BenchmarkGrantedRead is the agent's part of a read that was granted.
+func BenchmarkGrantedRead(b *testing.B) {
+	h := newHouse(b)
+	run := h.run("a")
+	h.allow(run, "data.identity", "email", "")
+	req := identity("email")
+	req.Retain = false
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := run.Open(b.Context(), req); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
