@@ -83,7 +83,6 @@ type given struct {
 	grant string
 	asked int
 	ended chan []uint64
-	uses  int64
 }
 
 func (g *given) Open(context.Context, sandbox.DataRequest) (sandbox.DataReply, error) {

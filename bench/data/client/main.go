@@ -68,7 +68,7 @@ func measure(requests int) []time.Duration {
 		err = json.NewDecoder(resp.Body).Decode(&got)
 		resp.Body.Close()
 		if err != nil || resp.StatusCode != http.StatusOK || got["email"] == "" {
-			fail(fmt.Errorf("status %d, %v, %v", resp.StatusCode, got, err))
+			fail(fmt.Errorf("status %d, %v: %w", resp.StatusCode, got, err))
 		}
 		times[i] = time.Since(began)
 	}
