@@ -264,6 +264,9 @@ func TestASecretIsRevealedForItsPlaceOnly(t *testing.T) {
 	if value, err := b.Reveal(t.Context(), sandbox.SecretFor{Handle: handle, Origin: "https://api.example.org"}); err != nil || value != "s3cr3t" {
 		t.Errorf("%q, %v", value, err)
 	}
+	if got, err := b.Piece(t.Context(), sandbox.FilePiece{Handle: handle, Length: 10}); !errors.Is(err, sandbox.ErrNothing) {
+		t.Errorf("the handle of a secret opens a file: %+v, %v", got, err)
+	}
 	for who, try := range map[*broker]sandbox.SecretFor{
 		b: {Handle: handle, Origin: "https://evil.example"}, other: {Handle: handle, Origin: "https://api.example.org"},
 	} {
