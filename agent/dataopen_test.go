@@ -264,6 +264,10 @@ func TestASecretIsRevealedForItsPlaceOnly(t *testing.T) {
 	if value, err := b.Reveal(t.Context(), sandbox.SecretFor{Handle: handle, Origin: "https://api.example.org"}); err != nil || value != "s3cr3t" {
 		t.Errorf("%q, %v", value, err)
 	}
+	t.Chdir(h.dir) // where a file has the name of the secret
+	if err := os.WriteFile("token", []byte("not picked"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if got, err := b.Piece(t.Context(), sandbox.FilePiece{Handle: handle, Length: 10}); !errors.Is(err, sandbox.ErrNothing) {
 		t.Errorf("the handle of a secret opens a file: %+v, %v", got, err)
 	}
