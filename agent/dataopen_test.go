@@ -20,13 +20,13 @@ import (
 
 // house is a user with a profile, an engine and files, without the rest of an agent.
 type house struct {
-	t      *testing.T
+	t      testing.TB
 	engine *consent.Engine
 	data   *userdata.Service
 	dir    string
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t testing.TB) *house {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -264,6 +264,13 @@ func TestASecretIsRevealedForItsPlaceOnly(t *testing.T) {
 	if value, err := b.Reveal(t.Context(), sandbox.SecretFor{Handle: handle, Origin: "https://api.example.org"}); err != nil || value != "s3cr3t" {
 		t.Errorf("%q, %v", value, err)
 	}
+	t.Chdir(h.dir) // where a file has the name of the secret
+	if err := os.WriteFile("token", []byte("not picked"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.Piece(t.Context(), sandbox.FilePiece{Handle: handle, Length: 10}); !errors.Is(err, sandbox.ErrNothing) {
+		t.Errorf("the handle of a secret opens a file: %+v, %v", got, err)
+	}
 	for who, try := range map[*broker]sandbox.SecretFor{
 		b: {Handle: handle, Origin: "https://evil.example"}, other: {Handle: handle, Origin: "https://api.example.org"},
 	} {
@@ -313,5 +320,20 @@ func TestUsesAreGrouped(t *testing.T) {
 	}
 	if uses != 2 {
 		t.Errorf("%d lines for %d uses", uses, times)
+	}
+}
+
+// BenchmarkGrantedRead is the agent's part of a read that was granted.
+func BenchmarkGrantedRead(b *testing.B) {
+	h := newHouse(b)
+	run := h.run("a")
+	h.allow(run, "data.identity", "email", "")
+	req := identity("email")
+	req.Retain = false
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := run.Open(b.Context(), req); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

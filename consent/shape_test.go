@@ -11,28 +11,27 @@ func shaped(target string, verdict Verdict, shape string) Rule {
 }
 
 func TestAShapeIsKeptAndSealed(t *testing.T) {
-	dir := t.TempDir()
-	e := openIn(t, dir, time.Now)
-	if _, err := e.Give(t.Context(), []Rule{shaped("email", Allow, "made up"), shaped("name", Allow, "")}); err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Close(); err != nil {
-		t.Fatal(err)
-	}
-	e = openIn(t, dir, time.Now)
 	ask := Request{App: demo, Kind: "data.identity", Target: "email"}
-	if d, found := e.Lookup(ask); !found || d.Verdict != Allow || d.Shape != "made up" {
-		t.Fatalf("%+v, %v", d, found)
-	}
-	if _, err := e.store.db.Exec(`UPDATE rules SET shape = ''`); err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Close(); err != nil {
-		t.Fatal(err)
-	}
-	e = openIn(t, dir, time.Now)
-	if d, _ := e.Lookup(ask); d.Verdict != Deny || !errors.Is(e.Health(), ErrDamaged) {
-		t.Errorf("a yes without its shape: %+v, %v", d, e.Health())
+	for _, edit := range []string{"", `UPDATE rules SET shape = ''`, `UPDATE rules SET shape = 'other' WHERE shape <> ''`} {
+		dir := t.TempDir()
+		e := openIn(t, dir, time.Now)
+		if _, err := e.Give(t.Context(), []Rule{shaped("email", Allow, "made up"), shaped("name", Allow, "")}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.store.db.Exec(edit); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		e = openIn(t, dir, time.Now)
+		d, found := e.Lookup(ask)
+		if edit == "" && (!found || d.Verdict != Allow || d.Shape != "made up") {
+			t.Errorf("kept: %+v, %v", d, found)
+		}
+		if edit != "" && (d.Verdict != Deny || !errors.Is(e.Health(), ErrDamaged)) {
+			t.Errorf("after %s: %+v, %v", edit, d, e.Health())
+		}
 	}
 }
 

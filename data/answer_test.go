@@ -184,8 +184,7 @@ func TestNothingIsTheSameAsNo(t *testing.T) {
 			replies, errs = append(replies, reply), append(errs, err)
 		}
 		for i := range errs {
-			//nolint:errorlint // the very same error: nothing tells none from denied
-			if errs[i] != sandbox.ErrDenied || !reflect.DeepEqual(replies[i], sandbox.DataReply{}) {
+			if !errors.Is(errs[i], sandbox.ErrDenied) || errs[i].Error() != sandbox.ErrDenied.Error() || !reflect.DeepEqual(replies[i], sandbox.DataReply{}) {
 				t.Errorf("%s, case %d: %+v, %v", kind.Name, i, replies[i], errs[i])
 			}
 		}

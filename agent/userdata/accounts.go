@@ -231,8 +231,17 @@ func (a *Accounts) records(ctx context.Context, account Account, q Query) ([]dat
 	return records, nil
 }
 
+// recovered makes an error of a panic: the parsers are others' (go-ical fell over
+// "0;0="), and what they read others may have sent.
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("it cannot be read: %v", r)
+	}
+}
+
 // records reads the account now.
-func (a Account) records(ctx context.Context, q Query, password string) ([]data.Record, error) {
+func (a Account) records(ctx context.Context, q Query, password string) (_ []data.Record, err error) {
+	defer recovered(&err)
 	read := readCards
 	if a.Kind == data.Calendar {
 		read = func(raw []byte) ([]data.Record, error) { return readEvents(raw, q) }

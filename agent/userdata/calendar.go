@@ -15,13 +15,27 @@ import (
 	"github.com/consentry/consentry/data"
 )
 
-// maxSteps bounds how many times a rule of recurrence is followed.
-const maxSteps = 100_000
+// Bounds of following rules of recurrence, for all events of one reading.
+const (
+	maxSteps = 1_000_000
+	stepTime = 5 * time.Second // a rule that never comes true takes half a second for one step
+)
+
+// effort is what is left of them.
+type effort struct {
+	steps int
+	until time.Time
+}
+
+func newEffort() *effort { return &effort{maxSteps, time.Now().Add(stepTime)} }
+
+func (e *effort) spent() bool { return e.steps <= 0 || time.Now().After(e.until) }
 
 // readEvents reads the events of iCalendar files (RFC 5545) that touch the
 // range of q, recurring ones as often as they do.
-func readEvents(raw []byte, q Query) ([]data.Record, error) {
-	var all []data.Record
+func readEvents(raw []byte, q Query) (all []data.Record, err error) {
+	defer recovered(&err)
+	left := newEffort()
 	dec := ical.NewDecoder(bytes.NewReader(raw))
 	for n := 1; ; n++ {
 		cal, err := dec.Decode()
@@ -31,13 +45,13 @@ func readEvents(raw []byte, q Query) ([]data.Record, error) {
 		if err != nil {
 			return nil, fmt.Errorf("calendar %d: %w", n, err)
 		}
-		if all = append(all, eventsOf(cal, q)...); len(all) > maxFound {
+		if all = append(all, eventsOf(cal, q, left)...); len(all) > maxFound || left.spent() {
 			return nil, errTooMuch
 		}
 	}
 }
 
-func eventsOf(cal *ical.Calendar, q Query) []data.Record {
+func eventsOf(cal *ical.Calendar, q Query, left *effort) []data.Record {
 	events := cal.Events()
 	moved := map[string]bool{} // UID and time of what another component stands for
 	for _, e := range events {
@@ -54,7 +68,7 @@ func eventsOf(cal *ical.Calendar, q Query) []data.Record {
 			continue
 		}
 		override := e.Props.Get(ical.PropRecurrenceID) != nil
-		for _, at := range times(e, start, end.Sub(start), q) {
+		for _, at := range times(e, start, end.Sub(start), q, left) {
 			if !override && moved[text(e, ical.PropUID)+at.UTC().String()] {
 				continue
 			}
@@ -65,12 +79,12 @@ func eventsOf(cal *ical.Calendar, q Query) []data.Record {
 }
 
 // times are the beginnings of an event in the range.
-func times(e ical.Event, start time.Time, length time.Duration, q Query) []time.Time {
+func times(e ical.Event, start time.Time, length time.Duration, q Query, left *effort) []time.Time {
 	touches := func(at time.Time) bool { return at.Before(q.To) && at.Add(max(length, 1)).After(q.From) }
 	var rule *rrule.Set
 	option, err := e.Props.RecurrenceRule()
 	// Rules within a day are for programs, and can have more steps than anybody waits for.
-	if err == nil && option != nil && option.Freq <= rrule.DAILY && e.Props.Get(ical.PropRecurrenceID) == nil {
+	if err == nil && option != nil && !left.spent() && option.Freq <= rrule.DAILY && e.Props.Get(ical.PropRecurrenceID) == nil {
 		rule, _ = e.RecurrenceSet(start.Location())
 	}
 	if rule == nil {
@@ -81,7 +95,7 @@ func times(e ical.Event, start time.Time, length time.Duration, q Query) []time.
 	}
 	var list []time.Time
 	next := rule.Iterator()
-	for range maxSteps {
+	for ; left.steps > 0; left.steps-- {
 		at, more := next()
 		if !more || !at.Before(q.To) {
 			break

@@ -16,8 +16,8 @@ import (
 )
 
 // readCards reads vCards (RFC 6350, and 2426 as old programs write them).
-func readCards(raw []byte) ([]data.Record, error) {
-	var all []data.Record
+func readCards(raw []byte) (all []data.Record, err error) {
+	defer recovered(&err)
 	dec := vcard.NewDecoder(bytes.NewReader(raw))
 	for {
 		card, err := dec.Decode()

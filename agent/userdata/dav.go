@@ -118,6 +118,7 @@ func fetchEvents(ctx context.Context, a Account, q Query, password string) ([]da
 		CompRequest: caldav.CalendarCompRequest{Name: ical.CompCalendar, AllProps: true, AllComps: true},
 		CompFilter:  caldav.CompFilter{Name: ical.CompCalendar, Comps: []caldav.CompFilter{{Name: ical.CompEvent, Start: q.From.UTC().Truncate(time.Second), End: q.To.UTC().Truncate(time.Second)}}},
 	}
+	left := newEffort()
 	var all []data.Record
 	for _, calendar := range calendars {
 		found, err := dav.QueryCalendar(ctx, calendar.Path, query)
@@ -125,7 +126,7 @@ func fetchEvents(ctx context.Context, a Account, q Query, password string) ([]da
 			return nil, fmt.Errorf("calendar %s: %w", calendar.Name, err)
 		}
 		for _, object := range found {
-			if all = append(all, eventsOf(object.Data, q)...); len(all) > maxFound {
+			if all = append(all, eventsOf(object.Data, q, left)...); len(all) > maxFound || left.spent() {
 				return nil, errTooMuch
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/consentry/consentry/data"
 	"github.com/consentry/consentry/internal/atomicfile"
@@ -29,7 +30,13 @@ type Profile struct {
 
 	mu     sync.Mutex
 	values map[string]string
+	known  map[string]string // of the system
+	looked time.Time         // when
 }
+
+// systemFresh is how long what the system said is believed: it costs ten calls
+// of the kernel.
+const systemFresh = 10 * time.Second
 
 func openProfile(dir string) (*Profile, error) {
 	p := &Profile{path: filepath.Join(dir, "profile.json"), system: systemLocale, values: map[string]string{}}
@@ -96,13 +103,18 @@ func (p *Profile) Set(change map[string]string) error {
 
 // Records is the one of the user.
 func (p *Profile) Records(context.Context, Query) ([]data.Record, error) {
-	fields := map[string]any{}
-	values := p.system()
-	maps.Copy(values, p.Values())
-	for field, value := range values {
-		fields[field] = value
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := time.Now(); p.known == nil || now.Sub(p.looked) > systemFresh {
+		p.known, p.looked = p.system(), now
 	}
-	if all := emails(values["email"]); len(all) > 0 {
+	fields := map[string]any{}
+	for _, values := range []map[string]string{p.known, p.values} {
+		for field, value := range values {
+			fields[field] = value
+		}
+	}
+	if all := emails(p.values["email"]); len(all) > 0 {
 		fields["email"] = all[0]
 	}
 	return []data.Record{{Fields: fields}}, nil

@@ -162,6 +162,7 @@ func TestAnAccountThatCannotWorkIsNotKept(t *testing.T) {
 	for _, a := range []Account{
 		{Name: "gone", Kind: data.Contacts, Path: "/nowhere/at/all"},
 		{Name: "bad", Kind: data.Contacts, Path: bad},
+		{Name: "panics", Kind: data.Calendar, Path: write(t, filepath.Join(t.TempDir(), "p.ics"), "0;0=")},
 		{Name: "relative", Kind: data.Contacts, Path: "contacts.vcf"},
 		{Name: "Upper Case", Kind: data.Contacts, Path: bad},
 		{Name: "kind", Kind: "dna", Path: bad},
@@ -218,6 +219,25 @@ func TestEventsOfFiles(t *testing.T) {
 	free := ask(data.Calendar, "start", "end", "busy")
 	if raw := fmt.Sprint(s.answer(t, free, all(free))); strings.Contains(raw, "Once") || strings.Contains(raw, "Here") {
 		t.Errorf("free or busy tells more: %s", raw)
+	}
+}
+
+// A calendar of rules that never come true costs seconds at most.
+func TestRulesThatNeverComeTrue(t *testing.T) {
+	var events []string
+	for n := range 200 {
+		events = append(events, event(fmt.Sprint("never", n), "DTSTART:20261203T090000Z\nRRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=31"))
+	}
+	for n := range 100 {
+		events = append(events, event(fmt.Sprint("old", n), "DTSTART:19000101T090000Z\nRRULE:FREQ=DAILY"))
+	}
+	began := time.Now()
+	_, err := readEvents([]byte(calendar(events...)), Query{From: day(1), To: day(15)})
+	if took := time.Since(began); took > 6*stepTime {
+		t.Errorf("it took %s", took)
+	}
+	if !errors.Is(err, errTooMuch) {
+		t.Errorf("error %v", err)
 	}
 }
 

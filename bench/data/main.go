@@ -6,7 +6,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,7 +34,7 @@ func run(ctx context.Context) error {
 	if err := b.build(); err != nil {
 		return err
 	}
-	agent := b.command(b.path("consentry-agent"), "--foreground")
+	agent := b.command(b.path("consentry"), "agent", "--foreground")
 	if err := agent.Start(); err != nil {
 		return err
 	}
@@ -40,7 +42,10 @@ func run(ctx context.Context) error {
 		agent.Process.Signal(os.Interrupt) //nolint:errcheck // it may have ended
 		agent.Wait()                       //nolint:errcheck // how it ended tells nothing
 	}()
-	if err := b.until("profile", "set", "email="+email); err != nil {
+	if err := b.listens(); err != nil {
+		return err
+	}
+	if err := b.cli("profile", "set", "email="+email); err != nil {
 		return err
 	}
 	if err := b.image(); err != nil {
@@ -83,15 +88,15 @@ func (b bench) cli(args ...string) error {
 	return cmd.Run()
 }
 
-// until repeats a command until the agent answers.
-func (b bench) until(args ...string) (err error) {
+// listens waits for the agent: a command that comes before would start another.
+func (b bench) listens() error {
 	for range 100 {
-		if err = b.cli(args...); err == nil {
-			return nil
+		if conn, err := net.Dial("unix", filepath.Join(b.path("home"), "run", "agent.sock")); err == nil {
+			return conn.Close()
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	return err
+	return errors.New("the agent does not listen")
 }
 
 func (b bench) image() error {

@@ -27,7 +27,7 @@ func (a *API) grants(w http.ResponseWriter, r *http.Request) {
 
 func (a *API) giveBack(w http.ResponseWriter, r *http.Request) {
 	giver, can := a.broker.(sandbox.Giver)
-	var err error = sandbox.ErrUnavailable
+	err := sandbox.ErrUnavailable
 	if can {
 		err = giver.GiveBack(r.Context(), r.PathValue("grant"))
 	}

@@ -75,8 +75,8 @@ func TestALeaseEnds(t *testing.T) {
 		dropped := 0
 		one := b.Hold(sandbox.DataReply{Lease: 1}, func() { dropped++ })
 		two := b.Hold(sandbox.DataReply{Lease: 2}, nil)
-		for _, answer := range []interface{ Use() bool }{one, one, two} {
-			if !answer.Use() {
+		for _, h := range []*Held{one, one, two, two} {
+			if !h.Use() {
 				t.Fatal("an answer under its lease is not used")
 			}
 		}
@@ -90,7 +90,7 @@ func TestALeaseEnds(t *testing.T) {
 		}
 		time.Sleep(2 * reportEvery)
 		l.mu.Lock()
-		if l.uses[1] != 2 || l.uses[2] != 2 {
+		if l.uses[1] != 2 || l.uses[2] != 3 {
 			t.Errorf("uses: %v", l.uses)
 		}
 		calls := l.called
