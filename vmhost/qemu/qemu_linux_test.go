@@ -98,15 +98,15 @@ func streams(t *testing.T, app sandbox.Instance) {
 
 func input(t *testing.T, app sandbox.Instance) {
 	text := strings.Repeat("0123456789abcde\n", 1<<14) // 256 KiB
-	if got := execed(t, app, shell("cat"), text); got.out != text {
-		t.Errorf("%d bytes came back of %d", len(got.out), len(text))
+	if got := execed(t, app, shell("cat"), text); got.out != text || got.exit.Code != 0 {
+		t.Errorf("%d bytes came back of %d, %+v %s", len(got.out), len(text), got.exit, got.err)
 	}
 }
 
 func muchOutput(t *testing.T, app sandbox.Instance) {
 	got := execed(t, app, shell("head -c 3000000 /dev/zero"), "")
-	if !bytes.Equal([]byte(got.out), make([]byte, 3_000_000)) {
-		t.Errorf("%d bytes of 3,000,000", len(got.out))
+	if !bytes.Equal([]byte(got.out), make([]byte, 3_000_000)) || got.exit.Code != 0 {
+		t.Errorf("%d bytes of 3,000,000, %+v %s", len(got.out), got.exit, got.err)
 	}
 }
 
