@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,7 +87,7 @@ func TestAnAppInAMicroVM(t *testing.T) {
 	})
 	t.Run("volume", func(t *testing.T) {
 		w.want("exec", "boxed", "sh", "-c", "echo remember >/notes/today")
-		if text, err := os.ReadFile(filepath.Join(w.home, "data", "volumes", "notes", "today")); err != nil || string(text) != "remember\n" {
+		if text, err := os.ReadFile(filepath.Join(w.home, "volumes", "notes", "today")); err != nil || string(text) != "remember\n" {
 			t.Errorf("the volume holds %q, %v", text, err)
 		}
 	})
@@ -125,7 +126,9 @@ func machines() (n int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
 		line, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
-		if strings.Contains(string(line), "\x00consentry-") && strings.HasPrefix(filepath.Base(string(line)), "qemu-system") {
+		args := strings.Split(string(line), "\x00")
+		ours := slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "consentry-") })
+		if ours && strings.HasPrefix(filepath.Base(args[0]), "qemu-system") {
 			n++
 		}
 	}
