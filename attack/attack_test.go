@@ -21,12 +21,16 @@ import (
 	"github.com/consentry/consentry/attack"
 	"github.com/consentry/consentry/linuxhost"
 	"github.com/consentry/consentry/sandbox"
+	"github.com/consentry/consentry/vmhost/qemu"
 )
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		if code, handled := linuxhost.Main(os.Args[1], os.Args[2:]); handled {
 			syscall.Exit(code) // os.Exit waits a second for the race detector
+		}
+		if code, handled := qemu.Main(os.Args[1]); handled {
+			syscall.Exit(code)
 		}
 		if os.Args[1] == "attack-agent" {
 			syscall.Exit(agentRole(os.Args[2:]))

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/consentry/consentry/guestwire"
 	"github.com/consentry/consentry/sandbox"
 )
@@ -40,8 +42,7 @@ func newProcess(streams guestwire.Streams) (p *process, theirs [3]*os.File, err 
 		if !there {
 			continue
 		}
-		r, w, err := os.Pipe()
-		if err != nil {
+		if err := p.pipe(i, &theirs); err != nil {
 			p.close()
 			for _, f := range theirs {
 				if f != nil {
@@ -50,14 +51,24 @@ func newProcess(streams guestwire.Streams) (p *process, theirs [3]*os.File, err 
 			}
 			return nil, theirs, fmt.Errorf("standard files: %w", err)
 		}
-		if i == 0 {
-			p.files[i], theirs[i] = w, r
-		} else {
-			p.files[i], theirs[i] = r, w
-			p.sent[i] = make(chan struct{})
-		}
 	}
 	return p, theirs, nil
+}
+
+// pipe makes one. Its other end blocks, as programs expect of their files: Go
+// makes pipes that do not.
+func (p *process) pipe(n int, theirs *[3]*os.File) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		p.files[n], theirs[n] = w, r
+	} else {
+		p.files[n], theirs[n] = r, w
+		p.sent[n] = make(chan struct{})
+	}
+	return unix.SetNonblock(int(theirs[n].Fd()), false)
 }
 
 func (p *process) close() {

@@ -53,6 +53,7 @@ func (s script) guest(ctx context.Context, control io.ReadWriteCloser, _ vmhost.
 			if s.hangUp {
 				end()
 				<-ctx.Done()
+				return ctx.Err()
 			}
 			return c.Answer(s.ended)
 		case guestwire.VerbPowerOff:

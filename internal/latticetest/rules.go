@@ -19,7 +19,7 @@ var rules = []rule{
 	{"app", nil},
 	{"internal", base},
 	{"sandbox", base},
-	{"guestwire", base},
+	{"guestwire", contract},
 	{"oci", contract},
 	{"consent", base},
 	{"kernel", base},

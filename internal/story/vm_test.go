@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/consentry/consentry/attack"
 	"github.com/consentry/consentry/internal/vmtest"
 	"github.com/consentry/consentry/sandbox"
 )
@@ -86,7 +86,7 @@ func TestAnAppInAMicroVM(t *testing.T) {
 	})
 	t.Run("volume", func(t *testing.T) {
 		w.want("exec", "boxed", "sh", "-c", "echo remember >/notes/today")
-		if text, err := os.ReadFile(filepath.Join(w.home, "data", "volumes", "notes", "today")); err != nil || string(text) != "remember\n" {
+		if text, err := os.ReadFile(filepath.Join(w.home, "volumes", "notes", "today")); err != nil || string(text) != "remember\n" {
 			t.Errorf("the volume holds %q, %v", text, err)
 		}
 	})
@@ -125,7 +125,9 @@ func machines() (n int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
 		line, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
-		if strings.Contains(string(line), "\x00consentry-") && strings.HasPrefix(filepath.Base(string(line)), "qemu-system") {
+		args := strings.Split(string(line), "\x00")
+		ours := slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "consentry-") })
+		if ours && strings.HasPrefix(filepath.Base(args[0]), "qemu-system") {
 			n++
 		}
 	}
@@ -178,20 +180,5 @@ func TestMicroVMWantsWhatItCannotHave(t *testing.T) {
 		if r.code != 125 || !strings.Contains(r.err, c.says) {
 			t.Errorf("%v: exit %d, %s", c.flags, r.code, r.err)
 		}
-	}
-}
-
-// TestMicroVMUnderAttack tries the rows about kernel, sockets and network from
-// inside: eBPF LSM stands there for real.
-func TestMicroVMUnderAttack(t *testing.T) {
-	w := vmWorld(t)
-	w.detach("boxed", vmFlags, "sleep", "1000")
-	for _, p := range attack.Probes {
-		t.Run(fmt.Sprintf("%02d %s", p.Row, p.Name), func(t *testing.T) {
-			report := w.attack("boxed", p.Name, "pid=1", "file=/etc/shadow", "socket=/run/docker.sock", "abstract=/tmp/.X11-unix/X0", "disk=vda")
-			if err := p.Judge(report); err != nil {
-				t.Error(err)
-			}
-		})
 	}
 }

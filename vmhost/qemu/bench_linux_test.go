@@ -36,9 +36,11 @@ const idBase = 0x20000000
 
 // bench is a host with QEMU's driver, and an image with busybox.
 type bench struct {
-	t     testing.TB
-	host  *vmhost.Host
-	image string
+	t      testing.TB
+	driver *qemu.Driver
+	config vmhost.HostConfig
+	host   *vmhost.Host
+	image  string
 }
 
 func newBench(t testing.TB) *bench {
@@ -55,7 +57,8 @@ func newBench(t testing.TB) *bench {
 	must(t, err)
 	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	driver := qemu.New(qemu.Config{Self: self, StateDir: t.TempDir(), Accel: "tcg", Log: log})
-	b := &bench{t: t, image: t.TempDir(), host: vmhost.NewHost(vmhost.HostConfig{Driver: driver, Kernel: kernel, Init: packed, Log: log})}
+	config := vmhost.HostConfig{Driver: driver, Kernel: kernel, Init: packed, Log: log}
+	b := &bench{t: t, driver: driver, config: config, host: vmhost.NewHost(config), image: t.TempDir()}
 	if err := b.host.Check(t.Context()); err != nil {
 		t.Skipf("the machine lacks a part: %v", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -187,6 +188,10 @@ func kvmGroups() []uint32 {
 	return []uint32{st.Gid}
 }
 
+// lastWord is how long QEMU, which virtiofsd sees hang up as it powers off, may
+// take to be gone itself: then it is a power off, and not the loss of virtiofsd.
+const lastWord = 2 * time.Second
+
 // start runs a program whose end is the machine's.
 func (l *launcher) start(name string, cmd *exec.Cmd, output *tail) error {
 	cmd.Env, cmd.Dir = []string{"PATH=/usr/sbin:/usr/bin"}, "/"
@@ -199,6 +204,9 @@ func (l *launcher) start(name string, cmd *exec.Cmd, output *tail) error {
 	}
 	go func() {
 		err := cmd.Wait()
+		if err == nil && name != "QEMU" {
+			time.Sleep(lastWord)
+		}
 		e := ended{Clean: err == nil && name == "QEMU"}
 		if !e.Clean {
 			e.Why = fmt.Sprintf("%s has ended: %v", name, cmd.ProcessState)

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/consentry/consentry/sandbox"
+	"github.com/consentry/consentry/vmhost"
+	"github.com/consentry/consentry/vmhost/drivertest"
 )
 
 // TestApp is one machine and all that an app and its user do with it.
@@ -98,15 +100,15 @@ func streams(t *testing.T, app sandbox.Instance) {
 
 func input(t *testing.T, app sandbox.Instance) {
 	text := strings.Repeat("0123456789abcde\n", 1<<14) // 256 KiB
-	if got := execed(t, app, shell("cat"), text); got.out != text {
-		t.Errorf("%d bytes came back of %d", len(got.out), len(text))
+	if got := execed(t, app, shell("cat"), text); got.out != text || got.exit.Code != 0 {
+		t.Errorf("%d bytes came back of %d, %+v %s", len(got.out), len(text), got.exit, got.err)
 	}
 }
 
 func muchOutput(t *testing.T, app sandbox.Instance) {
 	got := execed(t, app, shell("head -c 3000000 /dev/zero"), "")
-	if !bytes.Equal([]byte(got.out), make([]byte, 3_000_000)) {
-		t.Errorf("%d bytes of 3,000,000", len(got.out))
+	if !bytes.Equal([]byte(got.out), make([]byte, 3_000_000)) || got.exit.Code != 0 {
+		t.Errorf("%d bytes of 3,000,000, %+v %s", len(got.out), got.exit, got.err)
 	}
 }
 
@@ -298,6 +300,42 @@ func nothingLeft(t *testing.T, id string) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	t.Errorf("left of the machine: %v", processesOf(t, id))
+}
+
+// TestConform: the driver is one as vmhost wants it.
+func TestConform(t *testing.T) {
+	b := newBench(t)
+	drivertest.Conform(t, b.driver, vmhost.Config{
+		Kernel: b.config.Kernel, Initramfs: b.config.Init, Memory: 384 << 20, CPUs: 1, Spec: b.spec("true"),
+	})
+}
+
+// TestBadFiles: what a guest must not see ends the boot, with a word why.
+func TestBadFiles(t *testing.T) {
+	b := newBench(t)
+	beside := t.TempDir()
+	must(t, errors.Join(os.Mkdir(filepath.Join(beside, "upper"), 0o755), os.Mkdir(filepath.Join(beside, "work"), 0o755),
+		os.WriteFile(filepath.Join(beside, "run.json"), []byte("{}"), 0o600)))
+	for name, change := range map[string]func(*sandbox.Spec){
+		"run.json lies beside the writable layer": func(s *sandbox.Spec) {
+			s.Image.Upper, s.Image.Work = filepath.Join(beside, "upper"), filepath.Join(beside, "work")
+		},
+		"one folder with upper and work in it": func(s *sandbox.Spec) {
+			s.Image.Upper, s.Image.Work = filepath.Join(beside, "upper"), t.TempDir()
+		},
+		"cannot be shared": func(s *sandbox.Spec) {
+			s.Mounts = []sandbox.Mount{{Source: "/run", Target: "/share"}}
+		},
+		"no such file":      func(s *sandbox.Spec) { s.Image.Lower = []string{"/nothing/of/that/name"} },
+		"not the app's own": func(s *sandbox.Spec) { s.Image.IDBase = 0 },
+	} {
+		spec := b.spec("true")
+		change(&spec)
+		if _, err := b.host.Start(t.Context(), spec, nil); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%v, want %q", err, name)
+		}
+		nothingLeft(t, spec.ID)
+	}
 }
 
 // TestEnds: whatever is killed, all of it ends, and the exit says which it was.
