@@ -158,7 +158,7 @@ func (l *launcher) subjects() ([]subject, error) {
 	var all []subject
 	for _, pid := range slices.Compact(pids) {
 		s, err := readSubject(pid)
-		if errors.Is(err, fs.ErrNotExist) || strings.HasPrefix(s.status["State"], "Z") {
+		if gone(err) || strings.HasPrefix(s.status["State"], "Z") {
 			continue
 		}
 		if err != nil {
@@ -351,7 +351,7 @@ func (s subject) exceeds(most map[string]uint64) string {
 func (l *launcher) allInGroup(all []subject) bool {
 	for _, s := range all {
 		in, err := cgroupsOf(strconv.Itoa(s.pid))
-		if errors.Is(err, fs.ErrNotExist) {
+		if gone(err) {
 			continue
 		}
 		if err != nil {
