@@ -134,7 +134,7 @@ func TestPostureIsWhatWasAsked(t *testing.T) {
 // wall down.
 func TestPostureWhileProcessesEnd(t *testing.T) {
 	b := newBench(t)
-	app, _ := launch(b, b.spec(sh("for i in 1 2 3; do while :; do /bin/true; done & done; wait")...))
+	app, _ := launch(b, b.spec(sh("echo up; for i in 1 2 3; do while :; do /bin/true; done & done; wait")...))
 	for range 200 {
 		got, err := app.Posture(t.Context())
 		must(t, err)
