@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/sandbox/wire"
@@ -291,21 +290,4 @@ func quoteFor(conn net.Conn, from, to netip.AddrPort) []byte {
 		}
 	}
 	return frame[ethernetLen:]
-}
-
-func madeUp(src, dst netip.Addr, kind byte, number uint32, quote []byte) []byte {
-	fill := func(icmp []byte) {
-		icmp[0] = kind
-		icmp[1] = byte(number) & 7
-		binary.BigEndian.PutUint32(icmp[4:], number)
-		copy(icmp[8:], quote)
-	}
-	var frame []byte
-	if src.Is4() {
-		frame = newICMP4(src, dst, 8+len(quote), func(icmp header.ICMPv4) { fill(icmp) })
-	} else {
-		frame = newICMP6(src, dst, 8+len(quote), func(icmp header.ICMPv6) { fill(icmp) })
-	}
-	fromApp(frame)
-	return frame
 }

@@ -3,6 +3,7 @@ package router
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"net/netip"
 	"testing"
 	"time"
@@ -141,4 +142,21 @@ func FuzzDiscovery(f *testing.F) {
 			t.Errorf("%v to %v is answered by %x", src, dst, v.reply)
 		}
 	})
+}
+
+func madeUp(src, dst netip.Addr, kind byte, number uint32, quote []byte) []byte {
+	fill := func(icmp []byte) {
+		icmp[0] = kind
+		icmp[1] = byte(number) & 7
+		binary.BigEndian.PutUint32(icmp[4:], number)
+		copy(icmp[8:], quote)
+	}
+	var frame []byte
+	if src.Is4() {
+		frame = newICMP4(src, dst, 8+len(quote), func(icmp header.ICMPv4) { fill(icmp) })
+	} else {
+		frame = newICMP6(src, dst, 8+len(quote), func(icmp header.ICMPv6) { fill(icmp) })
+	}
+	fromApp(frame)
+	return frame
 }
