@@ -14,8 +14,8 @@ import (
 var guestModules = []string{"virtio_pci", "virtio_console", "virtiofs", "virtio_net", "virtio_rng", "virtio_balloon", "overlay"}
 
 // Guest is a kernel and an initramfs with guestinit: the kernel that
-// scripts/guest-kernel.sh built, or a distribution's where it did not. It skips
-// the test where there is neither.
+// scripts/guest-kernel.sh built, or a distribution's where it did not, and where
+// CONSENTRY_GUEST_KERNEL is set. It skips the test where there is neither.
 func Guest(t testing.TB) (kernel, packed string) {
 	t.Helper()
 	kernel, modules, err := guestKernel()
