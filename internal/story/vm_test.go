@@ -54,6 +54,7 @@ func TestAnAppInAMicroVM(t *testing.T) {
 		}
 	})
 	t.Run("hold and allow", func(t *testing.T) {
+		time.Sleep(2 * time.Second) // until then the no stands for this site
 		app := w.start("exec", "boxed", "curl", "-4sS", "http://"+webName+"/")
 		p := w.request(webTarget)
 		time.Sleep(time.Second) // the user thinks; curl hangs
