@@ -270,20 +270,27 @@ func (b *Browser) Has(text string) {
 }
 
 // Click clicks in the middle of the first element that the selector finds,
-// with text in it if text is not "".
+// with text in it if text is not "". It waits until the page has come whole, or
+// what is clicked on may move away.
 func (b *Browser) Click(selector, text string) {
 	b.t.Helper()
 	find, _ := json.Marshal([]string{selector, text})
-	value, err := b.Eval(`(([s, text]) => {
+	script := `(([s, text]) => {
 		const e = [...document.querySelectorAll(s)].find(e => e.textContent.includes(text));
-		if (!e) return "none";
+		if (!e || document.readyState != "complete") return "";
 		e.scrollIntoView({block: "center", behavior: "instant"});
-		const r = e.getBoundingClientRect();
-		return (r.left + r.width / 2) + " " + (r.top + r.height / 2);
-	})(` + string(find) + `)`)
+		const r = e.getBoundingClientRect(), x = r.left + r.width / 2, y = r.top + r.height / 2;
+		return e.contains(document.elementFromPoint(x, y)) ? x + " " + y : "";
+	})(` + string(find) + `)`
 	var x, y float64
-	if _, bad := fmt.Sscan(value, &x, &y); err != nil || bad != nil {
-		b.t.Fatalf("no %s with %q to click on: %s %v", selector, text, value, err)
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		value, err := b.Eval(script)
+		if _, bad := fmt.Sscan(value, &x, &y); err == nil && bad == nil {
+			break
+		}
+		if time.Now().After(end) {
+			b.t.Fatalf("no %s with %q to click on: %v", selector, text, err)
+		}
 	}
 	for _, kind := range []string{"mousePressed", "mouseReleased"} {
 		b.must(b.session, "Input.dispatchMouseEvent", object{"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1}, nil)
