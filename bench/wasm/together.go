@@ -32,7 +32,7 @@ func together(ctx context.Context, ours runtime, module string, n int) error {
 		}
 	}
 	fmt.Printf("\n%d at once: started in %s, %d failed\n", n, took.Round(time.Millisecond), failed)
-	list, err := workers(ours.argv[0])
+	list, err := workers(ours.argv[0] + "-agent") // beside it
 	if err != nil || len(list) == 0 {
 		fmt.Printf("their memory cannot be read here: %v\n", err)
 		return nil
