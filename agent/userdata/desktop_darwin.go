@@ -18,7 +18,3 @@ end run`
 func (system) Notify(ctx context.Context, n Notification) error {
 	return exec.CommandContext(ctx, "osascript", "-e", notifyScript, n.From+": "+n.Title, n.Body).Run()
 }
-
-func (system) Open(ctx context.Context, address string) error {
-	return exec.CommandContext(ctx, "open", "--", address).Run()
-}

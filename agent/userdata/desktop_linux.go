@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"html"
 	"os"
-	"os/exec"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -41,9 +40,4 @@ func (system) Notify(ctx context.Context, n Notification) error {
 		"Consentry", uint32(0), "", n.From+": "+n.Title, html.EscapeString(n.Body), []string{}, map[string]dbus.Variant{},
 		int32(notifyTime/time.Millisecond))
 	return call.Err
-}
-
-// Open hands the address to the user's browser.
-func (system) Open(ctx context.Context, address string) error {
-	return exec.CommandContext(ctx, "xdg-open", address).Run()
 }

@@ -3,7 +3,6 @@ package userdata
 import (
 	"context"
 	"fmt"
-	"os/exec"
 
 	"github.com/consentry/consentry/sandbox"
 )
@@ -17,8 +16,4 @@ type system struct{}
 
 func (system) Notify(context.Context, Notification) error {
 	return fmt.Errorf("notifications of apps: %w on Windows yet", sandbox.ErrNotSupported)
-}
-
-func (system) Open(ctx context.Context, address string) error {
-	return exec.CommandContext(ctx, "rundll32.exe", "url.dll,FileProtocolHandler", address).Run()
 }

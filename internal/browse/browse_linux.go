@@ -5,8 +5,8 @@ import (
 	"os/exec"
 )
 
-// Open opens a page, or a file that holds one, in the user's browser. The
-// address is one of ours.
+// Open opens a page, or a file that holds one, in the user's browser. It
+// is one of ours or has the scheme of a web page, so never an option.
 func Open(ctx context.Context, page string) error {
 	return exec.CommandContext(ctx, "xdg-open", page).Run()
 }

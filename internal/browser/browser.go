@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -336,14 +335,4 @@ func (b *Browser) Shot(file string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-}
-
-// Text is what a reader of the page sees.
-func (b *Browser) Text() string {
-	b.t.Helper()
-	text, err := b.Eval("document.body.innerText")
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return strings.TrimSpace(text)
 }
