@@ -139,10 +139,10 @@ func TestAPageOfAnAppInTheBrowser(t *testing.T) {
 		got := w.visits("page", url)
 		own(t, got)
 		// A browser may connect ahead of a request that the policy then stops, and
-		// a page may ask for that (rel=preconnect): no policy covers it. Nothing
-		// is sent over such a connection.
-		if seen := w.paths(); len(seen) != 0 || w.reached() > 1 {
-			t.Errorf("%d connections reached the server, for %v", w.reached(), seen)
+		// a page may ask for that (rel=preconnect): no policy covers it, and how many
+		// it makes is its own affair. Nothing is sent over such a connection.
+		if seen := w.paths(); len(seen) != 0 {
+			t.Errorf("these reached the server: %v", seen)
 		}
 		if got["service_worker"] == "ok" {
 			t.Error("a service worker was registered: it could answer pages without the policy")
