@@ -14,7 +14,7 @@ ANSWER   ?=
 
 .PHONY: help run build clean
 .PHONY: check check-cross check-darwin test test-long test-lsm test-wine unit
-.PHONY: bench-data bench-launch bench-net bench-oci bench-openclaw bench-wasm
+.PHONY: bench bench-data bench-launch bench-net bench-oci bench-openclaw bench-wasm
 .PHONY: deps deps-demo guest kernel kernels
 
 help: ## show this list
@@ -66,6 +66,8 @@ bench-launch: build ## compare the start of a sandbox with bwrap, crun and runc 
 test-long: deps build kernels ## the long variants of tests as well (an hour or more)
 	@scripts/deps.sh long
 	@CONSENTRY_LONG=1 TEST_TIMEOUT=90m scripts/unit.sh $(PARALLEL)
+
+bench: bench-launch bench-oci bench-net bench-wasm bench-data bench-openclaw ## all benchmarks beside their peers (root; half an hour; docs/benchmarks.md)
 
 bench-wasm: ## compare running WebAssembly with wazero, Node and wasmtime (two minutes)
 	@scripts/bench-wasm.sh
