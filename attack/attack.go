@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -57,6 +58,17 @@ const (
 
 // ProbePath is where the probe program lies inside.
 const ProbePath = "/probe"
+
+// AllCapabilities is the attribute security.capability of a file that would
+// give every one, permitted and effective (version 2 of linux/capability.h).
+func AllCapabilities() []byte {
+	b := binary.LittleEndian.AppendUint32(nil, 0x02000001)
+	for range 2 {
+		b = binary.LittleEndian.AppendUint32(b, 0xffffffff)
+		b = binary.LittleEndian.AppendUint32(b, 0)
+	}
+	return b
+}
 
 // Run carries a probe out in the sandbox that spec describes; spec's process
 // is replaced. targets tells the probe what to aim at ("pid=4711").

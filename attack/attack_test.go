@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"net"
 	"os"
@@ -91,7 +90,7 @@ func image(t *testing.T) string {
 		must(t, os.WriteFile(filepath.Join(root, name), text, 0o755))
 	}
 	must(t, os.Chmod(filepath.Join(root, "setuid"), 0o755|os.ModeSetuid|os.ModeSetgid))
-	must(t, unix.Setxattr(filepath.Join(root, "filecaps"), "security.capability", allCapabilities(), 0))
+	must(t, unix.Setxattr(filepath.Join(root, "filecaps"), "security.capability", attack.AllCapabilities(), 0))
 	return root
 }
 
@@ -121,101 +120,36 @@ func buildProbe(t *testing.T) string {
 	return program
 }
 
-// allCapabilities is a version 2 capability attribute: permitted, effective.
-func allCapabilities() []byte {
-	b := binary.LittleEndian.AppendUint32(nil, 0x02000001)
-	for range 2 {
-		b = binary.LittleEndian.AppendUint32(b, 0xffffffff)
-		b = binary.LittleEndian.AppendUint32(b, 0)
-	}
-	return b
-}
-
 // outside is what an app might reach on the host, watched for change.
 type outside struct {
-	victim   *exec.Cmd
-	secret   string
-	shared   string // a folder the app is given to read, in which a program of the host serves
-	own      string // one that it may write to
-	socket   net.Listener
-	abstract net.Listener
-	reached  chan string
-	before   string
+	*attack.Outside
+	victim *exec.Cmd
+	before string
 }
 
 func newOutside(t *testing.T) *outside {
 	t.Helper()
-	dir := t.TempDir()
-	o := &outside{secret: filepath.Join(dir, "secret"), reached: make(chan string, 100)}
-	must(t, os.WriteFile(o.secret, []byte("of the host"), 0o644))
-	o.victim = exec.Command("sleep", "600")
+	laid, err := attack.NewOutside(t.TempDir())
+	must(t, err)
+	t.Cleanup(func() { must(t, laid.Close()) })
+	o := &outside{Outside: laid, victim: exec.Command("sleep", "600")}
 	must(t, o.victim.Start())
 	t.Cleanup(func() { o.victim.Process.Kill(); o.victim.Wait() })
-	var err error
-	o.socket, err = net.Listen("unix", filepath.Join(dir, "agent.sock"))
-	must(t, err)
-	o.abstract, err = net.Listen("unix", fmt.Sprintf("@attack-%d", os.Getpid()))
-	must(t, err)
-	o.shared, o.own = t.TempDir(), t.TempDir()
-	must(t, os.WriteFile(filepath.Join(o.shared, "file"), []byte("to be read"), 0o666))
-	must(t, os.Chmod(filepath.Join(o.shared, "file"), 0o666))
-	t.Cleanup(moveOut(o.own))
-	inShare, err := net.Listen("unix", filepath.Join(o.shared, "served.sock"))
-	must(t, err)
-	must(t, os.Chmod(inShare.Addr().String(), 0o777))
-	for _, l := range []net.Listener{o.socket, o.abstract, inShare} {
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				o.reached <- l.Addr().String()
-				c.Close()
-			}
-		}()
-		t.Cleanup(func() { l.Close() })
-	}
 	o.before = o.state(t)
 	return o
 }
 
-// moveOut moves a directory that an app has made ready out of the app's folder.
-func moveOut(folder string) (stop func()) {
-	over, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		for tick := time.NewTicker(5 * time.Millisecond); ; {
-			select {
-			case <-over:
-				return
-			case <-tick.C:
-			}
-			if _, err := os.Stat(filepath.Join(folder, "climb", "ready")); err == nil {
-				//nolint:errcheck // the app sees whether it was moved
-				os.Rename(filepath.Join(folder, "climb"), folder+"-climb")
-			}
-		}
-	}()
-	return func() { close(over); <-done }
-}
+func (o *outside) targets() []string { return o.Targets(o.victim.Process.Pid) }
 
-func (o *outside) targets() []string {
-	return []string{
-		fmt.Sprintf("pid=%d", o.victim.Process.Pid), "file=" + o.secret, "socket=" + o.socket.Addr().String(),
-		"abstract=" + o.abstract.Addr().String()[1:], "disk=vda",
-	}
-}
-
-// state is a digest of what must not change: the program that launches, the
-// secret, the kernel's knobs, mounts, interfaces, routes and modules.
+// state is a digest of what must not change: the program that launches,
+// the kernel's knobs, mounts, interfaces, routes and modules.
 func (o *outside) state(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()
 	must(t, err)
 	var all bytes.Buffer
 	for _, path := range []string{
-		self, o.secret, filepath.Join(o.shared, "file"), "/proc/self/mountinfo", "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/kernel/hostname",
+		self, "/proc/self/mountinfo", "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/kernel/hostname",
 		"/proc/sys/fs/suid_dumpable", "/proc/sys/net/ipv4/ip_forward", "/proc/net/route", "/proc/modules", "/proc/keys",
 	} {
 		text, err := os.ReadFile(path)
@@ -259,10 +193,8 @@ func (o *outside) unchanged(t *testing.T) {
 	if raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", o.victim.Process.Pid)); err != nil || bytes.Contains(raw, []byte(") Z")) || bytes.Contains(raw, []byte(") t")) {
 		t.Errorf("the process outside is %s %v", raw, err)
 	}
-	select {
-	case who := <-o.reached:
-		t.Errorf("%s of the host was reached", who)
-	default:
+	if err := o.Touched(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -279,10 +211,10 @@ func TestAttacks(t *testing.T) {
 					ID: fmt.Sprintf("attack%d", n), Name: p.Name, Waived: []string{sandbox.WaiveLSM},
 					Image:  &sandbox.Image{Lower: []string{root}, IDBase: 0x30000000},
 					Stop:   sandbox.StopRule{Grace: time.Second},
-					Mounts: []sandbox.Mount{{Source: o.shared, Target: "/shared", ReadOnly: true}},
+					Mounts: []sandbox.Mount{{Source: o.Shared, Target: "/shared", ReadOnly: true}},
 				}
 				if p.Own {
-					spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: o.own, Target: "/own"})
+					spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: o.Own, Target: "/own"})
 				}
 				report, err := attack.Run(context.Background(), host, spec, brokerBeside{t: t}, p, o.targets())
 				must(t, err)
@@ -344,7 +276,7 @@ func TestAttacksWorkWithoutWalls(t *testing.T) {
 			})
 		}
 	}
-	for len(o.reached) > 0 {
-		<-o.reached
+	if o.Touched() == nil {
+		t.Error("the sockets outside do not see that they were reached")
 	}
 }

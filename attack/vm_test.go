@@ -83,7 +83,7 @@ func TestMicroVMUnderAttack(t *testing.T) {
 		Process: sandbox.Process{Args: []string{"/bin/busybox", "sleep", "3600"}},
 		Limits:  sandbox.Limits{Memory: 256 << 20, CPUs: 1},
 		Stop:    sandbox.StopRule{Grace: time.Millisecond},
-		Mounts:  []sandbox.Mount{{Source: o.shared, Target: "/shared", ReadOnly: true}},
+		Mounts:  []sandbox.Mount{{Source: o.Shared, Target: "/shared", ReadOnly: true}},
 	}
 	app, err := host.Start(t.Context(), spec, brokerBeside{t: t})
 	must(t, err)
@@ -98,7 +98,7 @@ func TestMicroVMUnderAttack(t *testing.T) {
 			}
 			in, own.ID = host, fmt.Sprintf("%s%s", spec.ID, strings.ReplaceAll(probe.Name, "-", ""))
 			if probe.Own {
-				own.Mounts = append(slices.Clone(spec.Mounts), sandbox.Mount{Source: o.own, Target: "/own"})
+				own.Mounts = append(slices.Clone(spec.Mounts), sandbox.Mount{Source: o.Own, Target: "/own"})
 			}
 		}
 		t.Run(fmt.Sprintf("%02d %s", probe.Row, probe.Name), func(t *testing.T) {

@@ -101,6 +101,7 @@ func prepare(dir string) error {
 	for _, step := range [][]string{
 		{"go", "build", "-o", dir + "/", "./cmd/..."},
 		{"go", "build", "-o", dir + "/root/", "./attack/probe"},
+		{filepath.Join(root, "scripts", "attack.sh"), filepath.Join(dir, "attack")},
 		{filepath.Join(root, "scripts", "base.sh"), base},
 		{"go", "run", "./tools/mkimage", "-o", built.image, "-layer", base, "-folder", dir + "/root=/", "-cmd", "python3,-m,http.server,8000", "-port", "8000"},
 	} {

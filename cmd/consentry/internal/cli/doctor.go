@@ -14,14 +14,21 @@ import (
 )
 
 func (c *cli) doctorCommand() *cobra.Command {
-	var json, reset bool
+	var json, reset, attacks bool
+	var f attackFlags
 	cmd := &cobra.Command{
 		Use: "doctor", GroupID: groupSelf,
 		Short:   "Say what this machine can do, and what is missing",
-		Long:    "Say which walls can stand on this machine, what is missing and what to do\nabout it. The exit code is 1 if no app can run.",
-		Example: "  consentry doctor",
+		Long:    "Say which walls can stand on this machine, what is missing and what to do\nabout it. The exit code is 1 if no app can run.\n\nWith --attack, run apps that try what a hostile one would, each in a sandbox of\nits own, and say what stopped them. The exit code is 1 if one got through.",
+		Example: "  consentry doctor\n  consentry doctor --attack --waive ebpf-lsm",
 		Args:    need(0, 0, "", "consentry doctor"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case attacks:
+				return c.attack(cmd.Context(), f, json)
+			case len(f.words()) > 0:
+				return hinted("consentry doctor --attack "+strings.Join(f.words(), " "), errors.New("--isolation and --waive are for --attack"))
+			}
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
 				if reset {
 					return c.resetStore(ctx, cl, json)
@@ -35,7 +42,12 @@ func (c *cli) doctorCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&json, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&attacks, "attack", false, "attack this machine from inside sandboxes, and say what held")
+	cmd.Flags().StringVar(&f.isolation, "isolation", "", "with --attack: what stands around an image: `auto|native|vm`")
+	cmd.Flags().StringArrayVar(&f.waive, "waive", nil, "with --attack: do without a `WALL`, as run does")
+	c.completeFlag(cmd, "isolation", "auto", "native", "vm")
 	cmd.Flags().BoolVar(&reset, "reset-store", false, "put a damaged consent store aside and begin anew, with no grants")
+	cmd.MarkFlagsMutuallyExclusive("attack", "reset-store")
 	return cmd
 }
 
