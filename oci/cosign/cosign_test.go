@@ -14,6 +14,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -103,6 +105,42 @@ func TestSimple(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestMadeByCosign: what cosign itself wrote, in both of its formats; no other
+// key, image or name takes it.
+func TestMadeByCosign(t *testing.T) {
+	file := func(name string) []byte {
+		raw, err := os.ReadFile(filepath.Join("testdata", "made-by-cosign", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	key, err := ParseKey(file("key.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := Claim{Digests: []string{string(file("digest.txt"))}, Repository: "registry.example/team/old"}
+	formats := map[string]func(*Key, Claim) error{
+		"simple signing": func(k *Key, c Claim) error { return k.Simple(file("payload.json"), string(file("signature.txt")), c) },
+		"bundle":         func(k *Key, c Claim) error { return k.Bundle(file("bundle.json"), c) },
+	}
+	for name, check := range formats {
+		if err := check(key, signed); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := check(key, Claim{Digests: []string{digest}, Repository: signed.Repository}); !errors.Is(err, ErrNotSigned) {
+			t.Errorf("%s of another image: %v", name, err)
+		}
+		if err := check(publicKey(t, keys(t)["P-256"]), signed); !errors.Is(err, ErrNotSigned) {
+			t.Errorf("%s by another key: %v", name, err)
+		}
+	}
+	signed.Repository = "registry.example/team/new"
+	if err := formats["simple signing"](key, signed); !errors.Is(err, ErrNotSigned) {
+		t.Errorf("another name: %v", err)
 	}
 }
 
