@@ -191,8 +191,8 @@ func (a *Agent) loadRuns() error {
 			a.note(consent.Event{Event: "stop", App: rec.App, Run: rec.ID, Detail: "the agent ended"})
 		}
 		if rec.Request.Remove {
-			if err := os.RemoveAll(a.runDir(rec.ID)); err != nil {
-				return fmt.Errorf("remove run %s: %w", rec.ID, err)
+			if err := removeRun(a.runDir(rec.ID)); err != nil {
+				return err
 			}
 			if err := a.dropVolumes(*rec); err != nil {
 				return err

@@ -56,9 +56,22 @@ func writeRecord(dir string, record []byte) error {
 	return nil
 }
 
+// removeRun removes a run's directory, the record first: without it the rest is
+// nothing, and goes at the agent's next start if it does not go now.
+func removeRun(dir string) error {
+	if err := os.Remove(filepath.Join(dir, recordFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove run %s: %w", filepath.Base(dir), err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove run %s: %w", filepath.Base(dir), err)
+	}
+	return nil
+}
+
 // loadRecords reads all runs below dir. A run that was alive when the agent
-// died is ended: its sandbox went with the agent. A directory without a
-// readable record is left alone and named in the log.
+// died is ended: its sandbox went with the agent. One without a record was being
+// made or removed then, and goes; one whose record cannot be read is left alone
+// and named in the log.
 func loadRecords(dir string, log *slog.Logger) ([]*record, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -70,6 +83,12 @@ func loadRecords(dir string, log *slog.Logger) ([]*record, error) {
 	var records []*record
 	for _, entry := range entries {
 		rec, err := loadRecord(filepath.Join(dir, entry.Name()))
+		if errors.Is(err, fs.ErrNotExist) && entry.IsDir() {
+			if err = removeRun(filepath.Join(dir, entry.Name())); err == nil {
+				log.Info("removed what an unfinished run left", "dir", entry.Name())
+				continue
+			}
+		}
 		if err != nil {
 			log.Warn("run left alone", "dir", entry.Name(), "error", err)
 			continue

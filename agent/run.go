@@ -249,7 +249,7 @@ func (r *run) stop(ctx context.Context, grace time.Duration) error {
 	if stop == 0 {
 		stop = sandbox.SIGTERM
 	}
-	if err := l.signal(ctx, stop); err != nil {
+	if err := l.signal(ctx, stop); err != nil && !errors.Is(err, sandbox.ErrEnded) {
 		return err
 	}
 	patience, cancel := context.WithTimeout(ctx, grace)
@@ -257,7 +257,7 @@ func (r *run) stop(ctx context.Context, grace time.Duration) error {
 	if wait(patience, l.done) == nil {
 		return nil
 	}
-	if err := l.signal(ctx, sandbox.SIGKILL); err != nil {
+	if err := l.signal(ctx, sandbox.SIGKILL); err != nil && !errors.Is(err, sandbox.ErrEnded) {
 		return err
 	}
 	return wait(ctx, l.done)

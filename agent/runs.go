@@ -94,8 +94,8 @@ func makeUpper(img *sandbox.Image) error {
 func (a *Agent) forget(r *run, volumes bool) error {
 	a.unlist(r)
 	_ = r.keep.wait() // else it is written into what is removed; how it went matters no more
-	if err := os.RemoveAll(r.dir); err != nil {
-		return fmt.Errorf("remove run %s: %w", r.rec.ID, err)
+	if err := removeRun(r.dir); err != nil {
+		return err
 	}
 	if !volumes {
 		return nil
@@ -374,7 +374,7 @@ func (a *Agent) killRun(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	if err := l.signal(r.Context(), sandbox.Signal(req.Signal)); err != nil {
+	if err := l.signal(r.Context(), sandbox.Signal(req.Signal)); err != nil && !errors.Is(err, sandbox.ErrEnded) {
 		return err
 	}
 	return ok(w, run.summary(a))

@@ -214,8 +214,12 @@ func (p *process) Wait(ctx context.Context) (sandbox.Exit, error) {
 	return exit, err
 }
 
+// Signal fails with sandbox.ErrEnded where the app has ended, of it or before.
 func (p *process) Signal(ctx context.Context, s sandbox.Signal) error {
 	_, err := p.i.launcher.peer.Call(ctx, verbSignal, processCall{Number: p.number, Signal: s}, nil)
+	if err != nil {
+		err = p.i.ended(ctx, err)
+	}
 	return err
 }
 

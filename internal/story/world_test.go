@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/consentry/consentry/internal/asuser"
+	"github.com/consentry/consentry/internal/killsweep"
 	"github.com/consentry/consentry/internal/longtest"
 	"github.com/consentry/consentry/sandbox"
 )
@@ -58,6 +59,10 @@ func TestMain(m *testing.M) {
 	}
 	if hits := os.Getenv("STORY_TLS"); hits != "" {
 		fmt.Fprintln(os.Stderr, serveTLS(hits))
+		os.Exit(1)
+	}
+	if os.Getenv("STORY_SWEEP") != "" {
+		fmt.Fprintln(os.Stderr, killsweep.Main(os.Args[1:]))
 		os.Exit(1)
 	}
 	if pid := os.Getenv("STORY_FRAMES"); pid != "" {
@@ -317,6 +322,11 @@ func (w *world) daemon(netns string, env []string, args ...string) *exec.Cmd {
 func (w *world) startAgent() {
 	w.t.Helper()
 	w.agent = w.daemon(w.machine, nil, built.program, "agent", "--foreground")
+	w.untilAnswered()
+}
+
+func (w *world) untilAnswered() {
+	w.t.Helper()
 	w.until("the agent answers", func() bool {
 		_, err := net.Dial("unix", filepath.Join(w.home, "run", "agent.sock"))
 		return err == nil
