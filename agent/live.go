@@ -190,7 +190,10 @@ func (l *live) teardown() {
 	l.leases.endAll()
 	l.ports.close()
 	if l.worker != nil {
-		l.worker.Close() //nolint:errcheck // it is gone, however it ended
+		l.worker.HangUp()
+		l.agent.work.Go(func() {
+			l.worker.Close() //nolint:errcheck // it is gone, however it ended
+		})
 	}
 	l.helpers.Wait()
 	l.tally.flush()

@@ -50,7 +50,8 @@ func (a *Agent) waive(ctx context.Context, rec *record) error {
 	if err := sandbox.CheckWaived(said); err != nil {
 		return invalid("%v", err)
 	}
-	all := append(a.waived(rec.App, rec.ID), said...)
+	before := a.waived(rec.App, rec.ID)
+	all := append(slices.Clone(before), said...)
 	slices.Sort(all)
 	rec.Spec.Waived = slices.Compact(all)
 	if missing := a.missing(ctx, rec.Spec.Waived); len(missing) > 0 {
@@ -58,6 +59,9 @@ func (a *Agent) waive(ctx context.Context, rec *record) error {
 	}
 	var rules []consent.Rule
 	for _, wall := range slices.Compact(slices.Sorted(slices.Values(said))) {
+		if slices.Contains(before, wall) {
+			continue // said again; the start says it in the ledger
+		}
 		rules = append(rules, consent.Rule{
 			App: rec.App.ID(), AppName: rec.App.Name, Kind: consent.WallWaive, Target: wall,
 			Verdict: consent.Allow, Lifetime: consent.Always, By: "cli",
