@@ -25,17 +25,16 @@ func (a *Agent) waiverRules(id app.ID) []consent.Rule {
 	})
 }
 
-// waived are the walls that an app runs without by what was said before.
-func (a *Agent) waived(of app.App, run string) []string {
-	var walls []string
+// waived are the walls that an app runs without by what was said before, and the
+// rules that say so.
+func (a *Agent) waived(of app.App) (walls []string, by []consent.Rule) {
 	for _, r := range a.waiverRules(of.ID()) {
 		req := consent.Request{App: of, Kind: consent.WallWaive, Target: r.Target}
 		if d, found := a.engine.Lookup(req); found && d.Verdict == consent.Allow {
-			walls = append(walls, r.Target)
-			a.engine.Used(consent.Use{App: of, Run: run, Kind: r.Kind, Target: r.Target, Rule: r.ID})
+			walls, by = append(walls, r.Target), append(by, r)
 		}
 	}
-	return walls
+	return walls, by
 }
 
 // waive adds what the user waived for the app, now or before, to its spec, and
@@ -50,7 +49,10 @@ func (a *Agent) waive(ctx context.Context, rec *record) error {
 	if err := sandbox.CheckWaived(said); err != nil {
 		return invalid("%v", err)
 	}
-	before := a.waived(rec.App, rec.ID)
+	before, by := a.waived(rec.App)
+	for _, r := range by {
+		a.engine.Used(consent.Use{App: rec.App, Run: rec.ID, Kind: r.Kind, Target: r.Target, Rule: r.ID})
+	}
 	all := append(slices.Clone(before), said...)
 	slices.Sort(all)
 	rec.Spec.Waived = slices.Compact(all)
