@@ -316,6 +316,7 @@ func TestPullOfTheSameFolder(t *testing.T) {
 	if after, err := os.Stat(record); err != nil || !os.SameFile(before, after) {
 		t.Errorf("its record was written again: %v", err)
 	}
+	s.work.Wait() // it marks the layers
 	if err := os.RemoveAll(filepath.Dir(first.Layers[0])); err != nil {
 		t.Fatal(err)
 	}
