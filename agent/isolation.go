@@ -55,11 +55,13 @@ func (a *Agent) isolate(ctx context.Context, rec *record) (err error) {
 	}
 	s := surroundings{vm: fmt.Errorf("%w: this agent has no driver for them", sandbox.ErrNotSupported)}
 	if asked != isolationNative && a.cfg.VM != nil {
-		s.vm = a.cfg.VM.Check(ctx)
-		if f, can := a.cfg.VM.(interface{ Accelerated() bool }); can {
-			s.fast = f.Accelerated()
+		waived, _ := a.waived(rec.App)
+		s.native = a.missing(ctx, append(waived, rec.Request.Waive...))
+		if asked == isolationVM || len(s.native) > 0 {
+			s.vm = a.cfg.VM.Check(ctx)
+			f, can := a.cfg.VM.(interface{ Accelerated() bool })
+			s.fast = can && f.Accelerated()
 		}
-		s.native = a.missing(ctx, append(a.waived(rec.App, rec.ID), rec.Request.Waive...))
 	}
 	if rec.Isolation, err = isolationFor(asked, s); err != nil {
 		return err

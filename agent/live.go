@@ -27,6 +27,7 @@ type live struct {
 	tally    *tally
 	folders  *folders
 	worker   *worker.Client // the router of an image
+	routing  chan error     // whether it routes; nil without a router
 	instance sandbox.Instance
 	broker   *broker
 
@@ -100,7 +101,11 @@ func (l *live) startSandbox(ctx context.Context, ready func() error) (err error)
 		}
 	}
 	spec.Process.Stdio = l.files.give()
-	if l.instance, err = startWhen(ctx, l.agent.hostOf(l.rec), spec, b, ready); err != nil {
+	routed := ready
+	if l.routing != nil {
+		routed = func() error { return errors.Join(ready(), <-l.routing) }
+	}
+	if l.instance, err = startWhen(ctx, l.agent.hostOf(l.rec), spec, b, routed); err != nil {
 		return err
 	}
 	l.sumRefusals()
@@ -138,8 +143,9 @@ func startWhen(ctx context.Context, host sandbox.Host, spec sandbox.Spec, b sand
 	return host.Start(ctx, spec, b)
 }
 
-// startRouter starts the worker that serves the app's network card, and
-// returns the socket on which the sandbox hands it over.
+// startRouter begins to start the worker that serves the app's network card, and
+// returns the socket on which the sandbox hands it over. The app waits for what
+// routing says.
 func (l *live) startRouter(ctx context.Context, b sandbox.Broker) (*os.File, error) {
 	ours, theirs, err := fdwire.SocketPair()
 	if err != nil {
@@ -151,11 +157,14 @@ func (l *live) startRouter(ctx context.Context, b sandbox.Broker) (*os.File, err
 		theirs.Close()
 		return nil, err
 	}
-	if err := w.Route(ctx, l.rec.Spec.Hostname, l.rec.Request.Bandwidth, ours); err != nil {
-		theirs.Close()
-		return nil, errors.Join(fmt.Errorf("router: %w", err), w.Close())
-	}
-	l.worker = w
+	l.worker, l.routing = w, make(chan error, 1)
+	l.helpers.Go(func() {
+		err := w.Route(ctx, l.rec.Spec.Hostname, l.rec.Request.Bandwidth, ours)
+		if err != nil {
+			err = fmt.Errorf("router: %w", err)
+		}
+		l.routing <- err
+	})
 	return theirs, nil
 }
 
@@ -190,7 +199,10 @@ func (l *live) teardown() {
 	l.leases.endAll()
 	l.ports.close()
 	if l.worker != nil {
-		l.worker.Close() //nolint:errcheck // it is gone, however it ended
+		l.worker.HangUp()
+		l.agent.work.Go(func() {
+			l.worker.Close() //nolint:errcheck // it is gone, however it ended
+		})
 	}
 	l.helpers.Wait()
 	l.tally.flush()

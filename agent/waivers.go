@@ -25,17 +25,16 @@ func (a *Agent) waiverRules(id app.ID) []consent.Rule {
 	})
 }
 
-// waived are the walls that an app runs without by what was said before.
-func (a *Agent) waived(of app.App, run string) []string {
-	var walls []string
+// waived are the walls that an app runs without by what was said before, and the
+// rules that say so.
+func (a *Agent) waived(of app.App) (walls []string, by []consent.Rule) {
 	for _, r := range a.waiverRules(of.ID()) {
 		req := consent.Request{App: of, Kind: consent.WallWaive, Target: r.Target}
 		if d, found := a.engine.Lookup(req); found && d.Verdict == consent.Allow {
-			walls = append(walls, r.Target)
-			a.engine.Used(consent.Use{App: of, Run: run, Kind: r.Kind, Target: r.Target, Rule: r.ID})
+			walls, by = append(walls, r.Target), append(by, r)
 		}
 	}
-	return walls
+	return walls, by
 }
 
 // waive adds what the user waived for the app, now or before, to its spec, and
@@ -50,7 +49,11 @@ func (a *Agent) waive(ctx context.Context, rec *record) error {
 	if err := sandbox.CheckWaived(said); err != nil {
 		return invalid("%v", err)
 	}
-	all := append(a.waived(rec.App, rec.ID), said...)
+	before, by := a.waived(rec.App)
+	for _, r := range by {
+		a.engine.Used(consent.Use{App: rec.App, Run: rec.ID, Kind: r.Kind, Target: r.Target, Rule: r.ID})
+	}
+	all := append(slices.Clone(before), said...)
 	slices.Sort(all)
 	rec.Spec.Waived = slices.Compact(all)
 	if missing := a.missing(ctx, rec.Spec.Waived); len(missing) > 0 {
@@ -58,6 +61,9 @@ func (a *Agent) waive(ctx context.Context, rec *record) error {
 	}
 	var rules []consent.Rule
 	for _, wall := range slices.Compact(slices.Sorted(slices.Values(said))) {
+		if slices.Contains(before, wall) {
+			continue // said again; the start says it in the ledger
+		}
 		rules = append(rules, consent.Rule{
 			App: rec.App.ID(), AppName: rec.App.Name, Kind: consent.WallWaive, Target: wall,
 			Verdict: consent.Allow, Lifetime: consent.Always, By: "cli",

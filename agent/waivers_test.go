@@ -104,3 +104,24 @@ func TestWallsThatStandNeedNoWaiver(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What is said again for the same app is not given again; each start uses it once.
+func TestAWaiverIsGivenOnce(t *testing.T) {
+	a := agentWithout(t, noLSM)
+	for range 3 {
+		if err := a.waive(t.Context(), wanting("sha256:1", sandbox.WaiveLSM)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines, err := a.engine.Log(t.Context(), consent.Query{Kind: string(consent.WallWaive)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[string]int{}
+	for _, l := range lines {
+		count[l.Event]++
+	}
+	if count["allow"] != 1 || count["use"] != 2 {
+		t.Errorf("given %d times, used %d: %+v", count["allow"], count["use"], lines)
+	}
+}

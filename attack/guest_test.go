@@ -11,13 +11,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentry/consentry/internal/asuser"
 	"github.com/consentry/consentry/internal/vmtest"
 	"github.com/consentry/consentry/linuxhost/bpf"
 	"github.com/consentry/consentry/sandbox"
 )
 
-// probeInGuest is where the probe program lies in a guest.
-const probeInGuest = "/bin/probe"
+// Where the probe program and consentry-bpf lie in a guest.
+const (
+	probeInGuest  = "/bin/probe"
+	fencesInGuest = "/bin/consentry-bpf"
+)
 
 // inGuest says whether this is a machine that a test of the host booted.
 func inGuest() bool { return os.Getenv("CONSENTRY_VMTEST") != "" }
@@ -31,13 +35,16 @@ func TestAttacksBehindLSM(t *testing.T) {
 	if err != nil {
 		t.Skip("needs busybox (apt-get install busybox-static)")
 	}
-	program := buildProbe(t)
+	files := asuser.GuestTools(t)
+	files[probeInGuest], files["/bin/sleep"], files[fencesInGuest] = buildProbe(t), busybox, asuser.BuildFences(t)
 	for _, kernel := range vmtest.LSMKernels() {
-		t.Run(kernel, func(t *testing.T) {
-			vmtest.Test(t, "github.com/consentry/consentry/attack", allRows, vmtest.Config{
-				Kernel: kernel, Files: map[string]string{probeInGuest: program, "/bin/sleep": busybox}, Disk: 256, Timeout: 9 * time.Minute,
+		for who, pattern := range map[string]string{"root": allRows, "a user": "^TestAttacksAsAUser$"} {
+			t.Run(kernel+"/"+who, func(t *testing.T) {
+				vmtest.Test(t, "github.com/consentry/consentry/attack", pattern, vmtest.Config{
+					Kernel: kernel, Files: files, Disk: 256, Timeout: 9 * time.Minute,
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -59,8 +66,8 @@ func mustStand(t *testing.T, host sandbox.Surveyor) {
 // time: an attack may be stopped before it comes to them.
 func logDenials(t *testing.T) {
 	t.Helper()
-	if !inGuest() {
-		return // other tests' apps too
+	if !inGuest() || os.Getenv(rootlessEnv) != "" {
+		return // other tests' apps too; and a user sees the events of its own apps alone
 	}
 	pins, err := filepath.Glob(bpf.PinsOf("*"))
 	if err != nil || len(pins) != 1 {

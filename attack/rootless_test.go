@@ -55,6 +55,11 @@ func TestAttacksAsAUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to become a user")
 	}
+	if inGuest() {
+		socket, _ := asuser.Fences(t, fencesInGuest)
+		asuser.RerunInGuest(t, rootlessEnv, allRows, fenceEnv+"="+socket)
+		return
+	}
 	probe := filepath.Join(image(t), attack.ProbePath)
 	shared, err := os.MkdirTemp("", "probe") // t.TempDir lies where only root may look
 	must(t, err)

@@ -6,10 +6,8 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -51,65 +49,6 @@ func TestAUserBehindAFence(t *testing.T) {
 	}
 }
 
-// asUserInGuest runs tests of this program as a user of the guest, where there are
-// no tools to become one.
-func asUserInGuest(t *testing.T, pattern, socket string) {
-	t.Helper()
-	const uid = 1000
-	var group string
-	for _, dir := range cgroupTrees(t) {
-		must(t, os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+pids +memory +cpu"), 0o600))
-		group = filepath.Join(dir, "user")
-		must(t, os.Mkdir(group, 0o755))
-		t.Cleanup(func() {
-			eventually(t, "the user's cgroup is empty", func() bool { return removeCgroups(group) == nil })
-		})
-		for _, name := range []string{"", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"} {
-			must(t, os.Chown(filepath.Join(group, name), uid, uid))
-		}
-	}
-	for _, device := range []string{"/dev/net/tun", "/dev/fuse"} {
-		must(t, os.Chmod(device, 0o666)) //nolint:gosec // as on a desktop
-	}
-	home, err := os.MkdirTemp("", "user")
-	must(t, err)
-	must(t, os.Chown(home, uid, uid))
-	in, err := os.Open(group)
-	must(t, err)
-	defer in.Close()
-	cmd := exec.Command("/proc/self/exe", "-test.v", "-test.run", pattern)
-	cmd.Env = append(os.Environ(), rootlessEnv+"=1", fenceEnv+"="+socket, "HOME="+home, "TMPDIR="+home)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}, UseCgroupFD: true, CgroupFD: int(in.Fd())}
-	out, err := cmd.CombinedOutput()
-	if text := string(out); err != nil || strings.Contains(text, "--- SKIP") || !strings.Contains(text, "--- PASS") {
-		t.Errorf("as a user: %v\n%s", err, text)
-	}
-}
-
-// cgroupTrees are the mounts of cgroup2.
-func cgroupTrees(t *testing.T) []string {
-	t.Helper()
-	raw, err := os.ReadFile("/proc/self/mountinfo")
-	must(t, err)
-	for line := range strings.Lines(string(raw)) {
-		if fields := strings.Fields(line); strings.Contains(line, " - cgroup2 ") && fields[3] == "/" {
-			return fields[4:5]
-		}
-	}
-	t.Fatal("no cgroup2 tree")
-	return nil
-}
-
-func removeCgroups(dir string) error {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		if e.IsDir() {
-			err = errors.Join(err, removeCgroups(filepath.Join(dir, e.Name())))
-		}
-	}
-	return errors.Join(err, os.Remove(dir))
-}
-
 // TestUserWithLSM runs in a guest: what a user's agent has of LSM programs that
 // consentry-bpf loaded.
 func TestUserWithLSM(t *testing.T) {
@@ -126,7 +65,7 @@ func TestUserWithLSM(t *testing.T) {
 				}
 			}
 		}()
-		asUserInGuest(t, "^(TestUserWithLSM|TestAUserBehindAFence)$", socket)
+		asuser.RerunInGuest(t, rootlessEnv, "^(TestUserWithLSM|TestAUserBehindAFence)$", fenceEnv+"="+socket)
 		return
 	}
 	behindLSM(t)

@@ -56,11 +56,12 @@ func TestWithLSM(t *testing.T) {
 	if os.Getenv("CONSENTRY_LONG") != "" {
 		pattern = moreInGuestWithLSM
 	}
-	fences := asuser.BuildFences(t)
+	files := asuser.GuestTools(t)
+	files["/bin/busybox"], files[fencesInGuest] = busybox, asuser.BuildFences(t)
 	for _, kernel := range vmtest.LSMKernels() {
 		t.Run(kernel, func(t *testing.T) {
 			vmtest.Test(t, "github.com/consentry/consentry/linuxhost", pattern, vmtest.Config{
-				Kernel: kernel, Files: map[string]string{"/bin/busybox": busybox, fencesInGuest: fences}, Disk: 256,
+				Kernel: kernel, Files: files, Disk: 256,
 				Timeout: 10 * time.Minute,
 			})
 		})

@@ -53,6 +53,11 @@ type Host struct {
 	ending sync.WaitGroup       // those that runs has
 }
 
+var (
+	_ sandbox.Gated    = (*Host)(nil)
+	_ sandbox.Preparer = (*Host)(nil)
+)
+
 // New returns a Host. It touches nothing until Check or Start.
 func New(config Config) *Host {
 	if config.Log == nil {
@@ -117,7 +122,13 @@ func checkUser(u sandbox.User) error {
 // owns spec's files. A program that is missing or cannot run is no error: the
 // instance's exit says so, as docker's does. The broker is for whoever serves
 // the other end of spec.Link: nothing here asks for anything.
-func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (sandbox.Instance, error) {
+func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker) (sandbox.Instance, error) {
+	return h.StartWhen(ctx, spec, broker, nil)
+}
+
+// StartWhen is Start for an app that does not run before ready has returned; the
+// sandbox is made meanwhile. A nil ready is none.
+func (h *Host) StartWhen(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker, ready func() error) (sandbox.Instance, error) {
 	stdio := spec.Process.Stdio
 	mask, files := attach(spec.Link, stdio[0], stdio[1], stdio[2])
 	defer fdwire.CloseAll(files)
@@ -129,8 +140,13 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (
 	}
 	raised, noFence := h.fence.get(ctx, h.config)
 	defer h.refill()
-	call := startCall{Spec: spec, Ground: h.groundOf(spec, raised), NoLSM: lsmText(raised, noFence), Attached: mask}
-	l, started, err := h.launch(ctx, call, raised, files)
+	call := startCall{Spec: spec, Ground: h.groundOf(spec, raised), NoLSM: lsmText(raised, noFence), Gated: ready != nil, Attached: mask}
+	var g *gate
+	if ready != nil {
+		g = openGate(ready)
+		defer g.wait()
+	}
+	l, started, err := h.launch(ctx, call, raised, g, files)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", spec.Name, err)
 	}
@@ -201,14 +217,17 @@ func (h *Host) Settle() {
 }
 
 // launch has a launcher that waits run the app, or else a new one.
-func (h *Host) launch(ctx context.Context, call startCall, raised *bpf.Fence, files []*os.File) (l *launcherHold, started startReply, err error) {
+func (h *Host) launch(ctx context.Context, call startCall, raised *bpf.Fence, g *gate, files []*os.File) (l *launcherHold, started startReply, err error) {
 	if one := h.takeReady(call.Spec.Image.IDBase); one != nil {
-		_, err := one.launcher.peer.Call(ctx, verbStart, call, &started, files...)
+		err := one.launcher.start(ctx, call, g, &started, files)
 		if err == nil {
 			return one.launcher, started, nil
 		}
 		one.launcher.end()
 		h.bury(one)
+		if refused := g.refused(); refused != nil {
+			return nil, started, refused
+		}
 		if !errors.Is(err, sandbox.ErrUnavailable) && !errors.Is(err, sandbox.ErrInvalid) {
 			return nil, started, err
 		}
@@ -218,11 +237,40 @@ func (h *Host) launch(ctx context.Context, call startCall, raised *bpf.Fence, fi
 	if err != nil {
 		return nil, started, err
 	}
-	if _, err := l.peer.Call(ctx, verbStart, call, &started, files...); err != nil {
+	if err := l.start(ctx, call, g, &started, files); err != nil {
 		l.end()
+		if refused := g.refused(); refused != nil {
+			err = refused
+		}
 		return nil, started, err
 	}
 	return l, started, nil
+}
+
+// start has the launcher run the app once g is open; a gate that does not open
+// ends the launcher.
+func (l *launcherHold) start(ctx context.Context, call startCall, g *gate, started *startReply, files []*os.File) error {
+	if g != nil {
+		over := make(chan struct{})
+		var watch sync.WaitGroup
+		defer watch.Wait()
+		defer close(over)
+		watch.Go(func() { l.openWhen(g, over) })
+	}
+	_, err := l.peer.Call(ctx, verbStart, call, started, files...)
+	return err
+}
+
+// openWhen says go when g is open; without a yes it hangs up.
+func (l *launcherHold) openWhen(g *gate, over <-chan struct{}) {
+	select {
+	case <-g.done:
+	case <-over:
+		return
+	}
+	if g.refused() != nil || l.peer.Tell(verbGo, struct{}{}) != nil {
+		l.peer.Close()
+	}
 }
 
 func (h *Host) groundOf(spec sandbox.Spec, raised *bpf.Fence) groundCall {

@@ -39,6 +39,7 @@ type launcher struct {
 	noLSM    string
 	consoles map[int]*console // by process number
 	spots    map[string]*spot // of folders, by their place inside
+	may      chan struct{}    // takes one go of the agent
 	ended    chan struct{}    // closed when app's exit is known
 	exit     sandbox.Exit
 	over     bool // as ended says
@@ -62,6 +63,7 @@ func launcherMain(args []string) error {
 		onMain:   make(chan func()),
 		consoles: map[int]*console{},
 		spots:    map[string]*spot{},
+		may:      make(chan struct{}, 1),
 		ended:    make(chan struct{}),
 		maps:     inherited,
 	}
@@ -153,6 +155,12 @@ func (l *launcher) handle(ctx context.Context, verb string, body json.RawMessage
 	switch verb {
 	case verbGround:
 		return wire.Reply{}, l.prepare(ctx, body)
+	case verbGo:
+		select {
+		case l.may <- struct{}{}:
+		default: // said twice
+		}
+		return wire.Reply{}, nil
 	case verbWait:
 		return l.wait(ctx, body)
 	case verbSignal:
@@ -201,6 +209,13 @@ func (l *launcher) start(ctx context.Context, body json.RawMessage, files []*os.
 	defer closeSet(stdio)
 	if err := l.build(ctx, call, link); err != nil {
 		return wire.Reply{}, errors.Join(err, l.tearDown())
+	}
+	if call.Gated {
+		select {
+		case <-l.may:
+		case <-ctx.Done(): // the agent hung up, or gave up
+			return wire.Reply{}, errors.Join(ctx.Err(), l.tearDown())
+		}
 	}
 	reply, err := l.runInside(ctx, call.Spec.Process, stdio)
 	if err != nil {

@@ -17,14 +17,16 @@ import (
 //	  | -------------------> | (cgroup, clone, tap)      |
 //	  |                      | ground                    |
 //	  |                      | ------------------------> | the steps that know no app
-//	  | start + stdio, link  |                           |
+//	  | start + stdio, link; |                           |
+//	  | go, where it is gated|                           |
 //	  | -------------------> |                           |
 //	  |                      | files, where there are    |
 //	  |                      | many, again               |
 //	  |                      | ------------------------> |
 //	  |                      | setup + files             |
 //	  |                      | ------------------------> | the steps, then the walls
-//	  |                      | (reads the walls back)    |
+//	  |                      | (reads the walls back,    |
+//	  |                      | waits for go)             |
 //	  |                      | run + stdio               |
 //	  |                      | ------------------------> | the app
 //	  | <------------------- | <------------------------ | its number, + pty
@@ -41,6 +43,7 @@ import (
 // Either end's hang-up ends everything below it.
 const (
 	verbStart   = "start"
+	verbGo      = "go"
 	verbGround  = "ground"
 	verbFiles   = "files"
 	verbSetup   = "setup"
@@ -85,6 +88,7 @@ type startCall struct {
 	Spec     sandbox.Spec `json:"spec"`
 	Ground   groundCall   `json:"ground"`
 	NoLSM    string       `json:"noLSM,omitempty"` // why none of them is an LSM program
+	Gated    bool         `json:"gated,omitempty"` // the app does not run before go
 	Attached attached     `json:"attached"`        // link, then stdio
 }
 

@@ -133,6 +133,11 @@ func (s *Store) fetch(ctx context.Context, src Source, o origin, want v1.Platfor
 			return nil, err
 		}
 	}
+	if opt.Policy != PullAlways {
+		if img := s.unchanged(src, o, r, opt.Verify); img != nil {
+			return img, nil
+		}
+	}
 	unlock, err := s.pulls.lock(ctx, r.digest.String())
 	if err != nil {
 		return nil, err
@@ -144,6 +149,40 @@ func (s *Store) fetch(ctx context.Context, src Source, o origin, want v1.Platfor
 		return nil, errors.Join(err, p.undo(cutOff(err)))
 	}
 	return img, nil
+}
+
+// unchanged is what the store has for src if that is what r describes, from the
+// same publisher: there is nothing to write then. It is nil where anything differs
+// or is missing.
+func (s *Store) unchanged(src Source, o origin, r *resolved, signer *cosign.Key) *Image {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	have, err := s.readRecord(recordName(src.String()))
+	if err != nil || have.Digest != r.digest.String() || have.Index != r.indexName() ||
+		have.Publisher != o.publisher() || have.Signer != signerID(signer) {
+		return nil
+	}
+	img, err := s.image(have)
+	if err != nil {
+		s.log.Warn("pulling an unusable image again", "image", have.Ref, "err", err)
+		return nil
+	}
+	return img
+}
+
+// indexName is the digest of the index it was found in, "" without.
+func (r *resolved) indexName() string {
+	if r.index.Hex == "" {
+		return ""
+	}
+	return r.index.String()
+}
+
+func signerID(key *cosign.Key) string {
+	if key == nil {
+		return ""
+	}
+	return key.ID()
 }
 
 // pull is one pull under way.
@@ -224,12 +263,7 @@ func (p *pull) commit(src Source) (*Image, error) {
 	rec := record{
 		Ref: src.String(), Digest: p.digest.String(), Config: p.manifest.Config.Digest.String(),
 		Publisher: p.origin.publisher(), Platform: p.platform(), Pulled: s.now().UTC(),
-	}
-	if p.signer != nil {
-		rec.Signer = p.signer.ID()
-	}
-	if p.index.Hex != "" {
-		rec.Index = p.index.String()
+		Signer: signerID(p.signer), Index: p.indexName(),
 	}
 	rec.Layers = p.keys(len(p.todo))
 	for _, key := range rec.Layers {

@@ -290,3 +290,45 @@ func TestRefusedFormats(t *testing.T) {
 		})
 	}
 }
+
+// A folder that has not changed is looked at, and nothing is written for it; what
+// the store has lost of it is fetched again.
+func TestPullOfTheSameFolder(t *testing.T) {
+	dir := writeLayout(t, small(t))
+	s, store := openTest(t)
+	pull := func(opt PullOptions) *Image {
+		t.Helper()
+		img, err := s.Pull(t.Context(), source(t, dir), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return img
+	}
+	first := pull(PullOptions{})
+	record := filepath.Join(store, recordName(first.Ref))
+	before, err := os.Stat(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again := pull(PullOptions{}); again.Digest != first.Digest || !again.Pulled.Equal(first.Pulled) {
+		t.Errorf("first %+v, again %+v", first, again)
+	}
+	if after, err := os.Stat(record); err != nil || !os.SameFile(before, after) {
+		t.Errorf("its record was written again: %v", err)
+	}
+	s.work.Wait() // it marks the layers
+	if err := os.RemoveAll(filepath.Dir(first.Layers[0])); err != nil {
+		t.Fatal(err)
+	}
+	if healed := pull(PullOptions{}); readLayers(t, healed, "bin/hello") != "hello" {
+		t.Error("a layer that was lost was not fetched again")
+	}
+	before, err = os.Stat(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pull(PullOptions{Policy: PullAlways})
+	if after, err := os.Stat(record); err != nil || os.SameFile(before, after) {
+		t.Errorf("always wrote nothing: %v", err)
+	}
+}

@@ -12,7 +12,8 @@ type IDLender interface {
 // still under way.
 type Gated interface {
 	// StartWhen is Start for an app whose first instruction waits for ready. It is
-	// called once, when all else stands, or not at all; its error ends the start.
+	// called once, while the sandbox is made or after, or not at all; its error ends
+	// the start.
 	StartWhen(ctx context.Context, spec Spec, broker Broker, ready func() error) (Instance, error)
 }
 

@@ -25,6 +25,7 @@ type Client struct {
 	cmd    *exec.Cmd
 	peer   *wire.Peer
 	broker atomic.Pointer[wire.BrokerServer] // nil: has no job yet
+	quiet  chan struct{}                     // closed once nothing that it asks is answered any more
 	ended  chan struct{}                     // closed once the process was reaped
 	err    error                             // how it ended; read after ended
 	left   bool                              // it ended by itself; read after ended
@@ -61,7 +62,7 @@ func start(ctx context.Context, self string, stderr io.Writer, args ...string) (
 		return nil, fmt.Errorf("worker: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	c := &Client{cmd: cmd, ended: make(chan struct{}), stop: cancel}
+	c := &Client{cmd: cmd, quiet: make(chan struct{}), ended: make(chan struct{}), stop: cancel}
 	c.peer = wire.New(conn, c.handle)
 	go c.reap(ctx)
 	return c, nil
@@ -74,6 +75,7 @@ func (c *Client) reap(ctx context.Context) {
 	if broker := c.broker.Load(); broker != nil {
 		broker.Close()
 	}
+	close(c.quiet)
 	if c.left = errors.Is(err, io.EOF); !c.left {
 		c.cmd.Process.Kill() //nolint:errcheck // it may have ended
 	}
@@ -93,10 +95,18 @@ func (c *Client) handle(ctx context.Context, verb string, body json.RawMessage, 
 	return reply, err
 }
 
-// Close ends the worker and waits until it is gone.
-func (c *Client) Close() error {
+// HangUp ends the worker. Nothing that it asks is answered once HangUp returns, but
+// the kernel may be busy for a while with what the process had, above all with an
+// app's network card: Close waits for that too.
+func (c *Client) HangUp() {
 	c.peer.Close()
 	c.stop()
+	<-c.quiet
+}
+
+// Close ends the worker and waits until it is gone.
+func (c *Client) Close() error {
+	c.HangUp()
 	<-c.ended
 	return c.err
 }

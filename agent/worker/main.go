@@ -27,10 +27,12 @@ const socketFD = 3
 // Main is the worker process: it serves one run and ends with the agent's
 // socket. It returns the exit code.
 func Main() int {
-	if len(os.Args) > 2 && os.Args[2] == warmUp {
-		warm()
-	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	confined, err := await(os.Args[min(len(os.Args), 2):])
+	if err != nil {
+		log.Error("worker", "error", err)
+		return 1
+	}
 	conn, err := fdwire.FromFile(os.NewFile(socketFD, "agent"))
 	if err != nil {
 		log.Error("the worker is started by the agent, not by hand", "error", err)
@@ -38,7 +40,7 @@ func Main() int {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	s := &server{log: log, ctx: ctx, routing: make(chan struct{})}
+	s := &server{log: log, ctx: ctx, asRouter: confined, routing: make(chan struct{})}
 	s.peer = wire.New(conn, s.handle)
 	err = s.peer.Serve(ctx)
 	// Its jobs are not waited for: they end with the process, and hold nothing
@@ -50,11 +52,27 @@ func Main() int {
 	return 0
 }
 
+// await does beforehand what a worker that waits can do without its job, and
+// says whether it is confined to be a router.
+func await(args []string) (confined bool, err error) {
+	switch {
+	case len(args) == 0:
+		return false, nil
+	case args[0] == string(Warm):
+		warm()
+		return false, nil
+	case args[0] == string(Confined):
+		return true, confineRouter()
+	}
+	return false, fmt.Errorf("%w: a worker that waits as %q", sandbox.ErrInvalid, args[0])
+}
+
 // server holds the one job of this process.
 type server struct {
-	log  *slog.Logger
-	peer *wire.Peer
-	ctx  context.Context // of the process: ends with the agent's socket
+	log      *slog.Logger
+	peer     *wire.Peer
+	ctx      context.Context // of the process: ends with the agent's socket
+	asRouter bool            // it was confined to be one before it had its job
 
 	mu     sync.Mutex
 	busy   bool
@@ -146,9 +164,11 @@ func (s *server) route(body json.RawMessage, files []*os.File) error {
 	if err != nil {
 		return err
 	}
-	if err := confineRouter(); err != nil {
-		link.Close()
-		return err
+	if !s.asRouter {
+		if err := confineRouter(); err != nil {
+			link.Close()
+			return err
+		}
 	}
 	runtime.GOMAXPROCS(routerThreads(runtime.NumCPU()))
 	go func() {

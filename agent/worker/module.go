@@ -28,9 +28,6 @@ func moduleMemory(limit int64) int64 {
 	return limit + wasmhost.CompileMemory + runtimeMemory
 }
 
-// warmUp is the argument of a worker that waits for a module.
-const warmUp = "warm"
-
 // warm goes the way of a module with nothing of an app: what is done for the
 // first time takes a millisecond or two longer, and nobody waits for it now. What
 // fails here fails again where it counts.
@@ -53,6 +50,10 @@ func (s *server) prepareModule(body json.RawMessage, files []*os.File) error {
 	if len(files) != stdFiles || job.Spec.Module == nil {
 		fdwire.CloseAll(files)
 		return fmt.Errorf("%w: a module job has %d files and a module", sandbox.ErrInvalid, stdFiles)
+	}
+	if s.asRouter {
+		fdwire.CloseAll(files)
+		return fmt.Errorf("%w: this worker is a router", sandbox.ErrInvalid)
 	}
 	if err := s.claim(); err != nil {
 		fdwire.CloseAll(files)

@@ -12,13 +12,25 @@ import (
 // readyWorkers is how many wait: each costs memory.
 const readyWorkers = 2
 
+// Waits is what a worker does that waits for a job, as its argument.
+type Waits string
+
+const (
+	// Warm has run a module of ours.
+	Warm Waits = "warm"
+	// Confined is behind the walls of a router already, and can be nothing else.
+	Confined Waits = "confined"
+)
+
 // Pool keeps workers that have no job yet: nothing of an app was ever in one,
 // and until it gets its job all that it asks is refused. The zero Pool with Self
 // set is ready for use.
 type Pool struct {
 	Self   string    // the program to run as a worker
 	Stderr io.Writer // takes the workers' own logs
-	Warm   bool      // those that wait have run a module of ours
+	// Waits is what those do that wait: Warm for modules, Confined for routers, or
+	// nothing.
+	Waits Waits
 
 	once  sync.Once
 	ready pool.Pool[*Client]
@@ -38,10 +50,10 @@ func (p *Pool) waiting() *pool.Pool[*Client] {
 
 // waits are the arguments of a worker that is to wait.
 func (p *Pool) waits() []string {
-	if p.Warm {
-		return []string{warmUp}
+	if p.Waits == "" {
+		return nil
 	}
-	return nil
+	return []string{string(p.Waits)}
 }
 
 // Get returns a worker whose questions broker answers: one that waited, or a

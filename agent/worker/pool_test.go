@@ -3,11 +3,15 @@
 package worker
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -93,5 +97,57 @@ func TestClosedPoolIsEmpty(t *testing.T) {
 		if !c.gone() {
 			t.Errorf("worker %d lives", c.PID())
 		}
+	}
+}
+
+// TestConfinedWhileItWaits: a worker that waits to be a router has nothing left to
+// lose, and can be nothing else.
+func TestConfinedWhileItWaits(t *testing.T) {
+	p := newPool(t)
+	p.Waits = Confined
+	full(t, p)
+	c, err := p.Get(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	module := moduleJob{Spec: sandbox.Spec{Module: &sandbox.Module{}}}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	// Its answer says also that it is confined by now.
+	if _, err := c.peer.Call(t.Context(), verbModule, module, nil, null, null, null); !errors.Is(err, sandbox.ErrInvalid) {
+		t.Errorf("it took a module: %v", err)
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Seccomp:\t2\n", "NoNewPrivs:\t1\n", "CapEff:\t0000000000000000\n"} {
+		if !strings.Contains(string(status), want) {
+			t.Errorf("%q is not in its status:\n%s", want, status)
+		}
+	}
+	ours, theirs, err := fdwire.SocketPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	if err := c.Route(t.Context(), "app", 0, ours); err != nil {
+		t.Errorf("it does not route: %v", err)
+	}
+}
+
+func TestUnknownWayToWait(t *testing.T) {
+	p := newPool(t)
+	c, err := start(t.Context(), p.Self, os.Stderr, "hurry")
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-c.ended
+	if c.err == nil {
+		t.Error("it waited all the same")
 	}
 }

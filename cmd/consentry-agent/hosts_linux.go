@@ -47,8 +47,8 @@ func addHosts(cfg *agent.Config, self string, paths ipc.Paths, log *slog.Logger)
 		Driver: qemu.New(qemu.Config{Self: self, StateDir: filepath.Join(paths.Runtime, "vm"), Accel: os.Getenv(accelEnv), Log: log}),
 		Kernel: guestFile(self, "kernel"), Init: guestFile(self, "initramfs"), Log: log,
 	})
-	cfg.Workers = &worker.Pool{Self: beside(self, "consentry-worker"), Stderr: os.Stderr}
-	cfg.Module = &worker.Host{Workers: &worker.Pool{Self: self, Stderr: os.Stderr, Warm: true}, Log: log}
+	cfg.Workers = &worker.Pool{Self: beside(self, "consentry-worker"), Stderr: os.Stderr, Waits: worker.Confined}
+	cfg.Module = &worker.Host{Workers: &worker.Pool{Self: self, Stderr: os.Stderr, Waits: worker.Warm}, Log: log}
 	cfg.Cleanup = func(ctx context.Context) error { return linuxhost.Cleanup(ctx, state, log) }
 }
 

@@ -25,7 +25,7 @@ func part(args []string) (code int, mine bool) {
 // addHosts lists what runs apps on this system.
 func addHosts(cfg *agent.Config, self string, _ ipc.Paths, log *slog.Logger) {
 	cfg.Image = noHost{}
-	cfg.Module = &worker.Host{Workers: &worker.Pool{Self: self, Stderr: os.Stderr, Warm: true}, Log: log}
+	cfg.Module = &worker.Host{Workers: &worker.Pool{Self: self, Stderr: os.Stderr, Waits: worker.Warm}, Log: log}
 }
 
 // noHost refuses images where no microVM driver is there yet.

@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == worker.Name {
+	if len(os.Args) >= 2 && os.Args[1] == worker.Name {
 		os.Exit(worker.Main())
 	}
 	fmt.Fprintln(os.Stderr, "consentry-worker is started by the agent, not by hand")
