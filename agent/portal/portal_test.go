@@ -131,6 +131,11 @@ func webApp(t *testing.T) string {
 			http.NewResponseController(w).Flush()
 		}
 	})
+	mux.HandleFunc("/to", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", r.FormValue("at"))
+		w.WriteHeader(http.StatusFound)
+		fmt.Fprint(w, "secret")
+	})
 	mux.Handle("/ws", websocket.Handler(func(ws *websocket.Conn) { io.Copy(ws, ws) }))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
