@@ -19,6 +19,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
+	"github.com/consentry/consentry/internal/crew"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -48,6 +49,7 @@ type Router struct {
 	flows    *flows
 	syns     *syns
 	lot      *lot
+	crew     crew.Crew
 	pings    pings
 	resets   resets
 	udpIdle  time.Duration
@@ -126,7 +128,9 @@ func (r *Router) buildStack(limits Limits) error {
 		return err
 	}
 	// The forwarder's own cap drops silently; ours, which resets, comes first.
-	r.forward = tcp.NewForwarder(r.stack, bufferSize, limits.Flows+1, r.serveSYN)
+	r.forward = tcp.NewForwarder(r.stack, bufferSize, limits.Flows+1, func(req *tcp.ForwarderRequest) {
+		r.crew.Run(func() { r.serveSYN(req) })
+	})
 	r.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, r.handleTCP)
 	r.stack.SetTransportProtocolHandler(udp.ProtocolNumber, r.handleUDP)
 	return nil
@@ -217,6 +221,7 @@ func (r *Router) shutDown(closeLink func()) {
 		r.data.close()
 	}
 	r.flows.closeAll()
+	r.crew.End()
 	r.lot.close()
 	closeLink()
 	r.adverts.end()
