@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"io"
+	"os/exec"
 	"sync"
 
 	"github.com/consentry/consentry/internal/pool"
@@ -18,7 +19,7 @@ const readyWorkers = 2
 type Pool struct {
 	Self   string    // the program to run as a worker
 	Stderr io.Writer // takes the workers' own logs
-	Warm   bool      // those that wait have run a module of ours
+	Warm   bool      // they are for modules: those that wait have run one of ours
 
 	once  sync.Once
 	ready pool.Pool[*Client]
@@ -27,7 +28,7 @@ type Pool struct {
 func (p *Pool) waiting() *pool.Pool[*Client] {
 	p.once.Do(func() {
 		p.ready.Size = readyWorkers
-		p.ready.Make = func(ctx context.Context) (*Client, error) { return start(ctx, p.Self, p.Stderr, p.waits()...) }
+		p.ready.Make = func(ctx context.Context) (*Client, error) { return p.start(ctx, p.waits()...) }
 		p.ready.Dead = (*Client).gone
 		p.ready.End = func(c *Client) {
 			c.Close() //nolint:errcheck // it had no job
@@ -44,13 +45,23 @@ func (p *Pool) waits() []string {
 	return nil
 }
 
+func (p *Pool) start(ctx context.Context, args ...string) (*Client, error) {
+	if p.Warm {
+		return start(ctx, p.Self, p.Stderr, (*exec.Cmd).Start, args...)
+	}
+	return start(ctx, p.Self, p.Stderr, startCalm, args...)
+}
+
 // Get returns a worker whose questions broker answers: one that waited, or a
 // new one.
 func (p *Pool) Get(ctx context.Context, broker sandbox.Broker) (*Client, error) {
 	defer p.waiting().Refill()
 	c, ok := p.waiting().Take(func(*Client) bool { return true })
 	if !ok {
-		return Start(ctx, p.Self, broker, p.Stderr)
+		var err error
+		if c, err = p.start(ctx); err != nil {
+			return nil, err
+		}
 	}
 	c.serve(broker)
 	return c, nil
