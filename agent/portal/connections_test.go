@@ -89,14 +89,3 @@ func TestRedirects(t *testing.T) {
 		}
 	}
 }
-
-func TestRedirectsOfAnApp(t *testing.T) {
-	f := publish(t, webApp(t), nil)
-	if resp, body := f.get("/to?at=https://a.example/secret"); resp.StatusCode != http.StatusForbidden ||
-		resp.Header.Get("Location") != "" || !strings.Contains(body, "tcp/a.example:443") || strings.Contains(body, "secret") {
-		t.Errorf("out: %s, %q", resp.Status, body)
-	}
-	if resp, body := f.get("/to?at=/echo"); resp.StatusCode != http.StatusOK || resp.Request.URL.Path != "/echo" {
-		t.Errorf("to itself: %s, %q", resp.Status, body)
-	}
-}

@@ -170,6 +170,17 @@ func TestHTTPIsGuarded(t *testing.T) {
 	}
 }
 
+func TestRedirectsOfAnApp(t *testing.T) {
+	f := publish(t, webApp(t), nil)
+	if resp, body := f.get("/to?at=https://a.example/secret"); resp.StatusCode != http.StatusForbidden ||
+		resp.Header.Get("Location") != "" || !strings.Contains(body, "tcp/a.example:443") || strings.Contains(body, "secret") {
+		t.Errorf("out: %s, %q", resp.Status, body)
+	}
+	if resp, body := f.get("/to?at=/echo"); resp.StatusCode != http.StatusOK || resp.Request.URL.Path != "/echo" {
+		t.Errorf("to itself: %s, %q", resp.Status, body)
+	}
+}
+
 func TestHopByHopHeadersStay(t *testing.T) {
 	f := publish(t, webApp(t), nil)
 	req, err := http.NewRequest("POST", f.url("/echo"), io.LimitReader(zeros{}, 8<<20))
