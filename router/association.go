@@ -59,7 +59,7 @@ func (a *association) close() {
 // NotifyEvent is called by the stack when the app has sent something.
 func (a *association) NotifyEvent(waiter.EventMask) {
 	if a.upParked.CompareAndSwap(true, false) {
-		go a.copyUp()
+		a.out.crew.Run(a.copyUp)
 	}
 }
 

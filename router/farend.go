@@ -4,6 +4,8 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"github.com/consentry/consentry/internal/crew"
 )
 
 // farEnd is the connection outside of a flow. What reads it is a goroutine that
@@ -12,8 +14,9 @@ import (
 //	read ── nothing for linger ──> parked in the lot ── bytes, or gone ──> read
 type farEnd struct {
 	source
-	lot  *lot   // nil when conn cannot wait in one
-	read func() // goes on reading, on a goroutine of its own
+	lot  *lot // nil when conn cannot wait in one
+	crew *crew.Crew
+	read func() // goes on reading; a task of the crew
 	cut  func() // called when conn breaks after the last read
 
 	lingers time.Time // when the read deadline was set; of the reader
@@ -29,12 +32,12 @@ const linger = 100 * time.Millisecond
 // past is a deadline that ends reads and writes at once.
 var past = time.Unix(1, 0)
 
-func newFarEnd(conn net.Conn, l *lot) farEnd {
+func newFarEnd(conn net.Conn, l *lot, c *crew.Crew) farEnd {
 	s := newSource(conn)
 	if !s.canPark() {
 		l = nil
 	}
-	return farEnd{source: s, lot: l}
+	return farEnd{source: s, lot: l, crew: c}
 }
 
 // setLinger moves the read deadline on, unless that was done lately.
@@ -68,7 +71,7 @@ func (e *farEnd) park() bool {
 // resume starts the reader when it is parked.
 func (e *farEnd) resume() {
 	if e.parked.CompareAndSwap(true, false) {
-		go e.read()
+		e.crew.Run(e.read)
 	}
 }
 

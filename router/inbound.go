@@ -57,7 +57,7 @@ func (r *Router) ServeInbound(ctx context.Context, conn net.Conn, port uint16) e
 	defer r.flows.end(f)
 	done := make(chan struct{})
 	s := &splice{
-		app: app, out: newFarEnd(conn, r.lot), flow: f, count: &r.count, pace: r.pace,
+		app: app, out: newFarEnd(conn, r.lot, &r.crew), flow: f, count: &r.count, pace: r.pace,
 		ended: func() { close(done) },
 	}
 	r.flows.opened(f, s.cut)

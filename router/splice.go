@@ -67,7 +67,7 @@ func (s *splice) NotifyEvent(waiter.EventMask) {
 // wake starts copyUp, unless it runs or has ended.
 func (s *splice) wake() {
 	if s.upParked.CompareAndSwap(true, false) {
-		go s.copyUp()
+		s.out.crew.Run(s.copyUp)
 	}
 }
 

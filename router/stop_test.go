@@ -118,7 +118,7 @@ func TestStoppingASlowFlow(t *testing.T) {
 	defer r.shutDown(func() {})
 	client, server := net.Pipe()
 	defer server.Close()
-	s := &splice{out: newFarEnd(client, r.lot)}
+	s := &splice{out: newFarEnd(client, r.lot, &r.crew)}
 	s.out.read = func() {}
 	go func() {
 		time.Sleep(50 * time.Millisecond)

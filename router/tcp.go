@@ -190,7 +190,7 @@ func (r *Router) serveBroker(req *tcp.ForwarderRequest, h *heldSYN) bool {
 	}
 	f.cancel() // only the Broker's wait needed the context, and it is much of what an idle flow holds
 	s := &splice{
-		app: app, out: newFarEnd(out, r.lot), flow: f, count: &r.count, pace: r.pace, answers: new(answers),
+		app: app, out: newFarEnd(out, r.lot, &r.crew), flow: f, count: &r.count, pace: r.pace, answers: new(answers),
 	}
 	s.guard = guardOf(f, s.answers)
 	s.ended = func() {

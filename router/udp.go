@@ -103,7 +103,8 @@ func (r *Router) holdDatagram(id flowID, pkt *stack.PacketBuffer, to target) {
 		r.count.drop(dropHeader)
 		return
 	}
-	go r.serveUDP(f, newAppDatagrams(ep, &queue), quote)
+	app := newAppDatagrams(ep, &queue)
+	r.crew.Run(func() { r.serveUDP(f, app, quote) })
 }
 
 // serveUDP is one association from its first datagram on; datagrams that come
@@ -142,7 +143,7 @@ func (r *Router) serveUDP(f *flow, app *appConn, quote []byte) {
 // associate joins both sides of f; the caller sets what to do at the end.
 func (r *Router) associate(f *flow, app *appConn, out net.Conn) *association {
 	a := &association{
-		app: app, out: newFarEnd(out, r.lot), count: &r.count, pace: r.pace, quiet: r.udpIdle,
+		app: app, out: newFarEnd(out, r.lot, &r.crew), count: &r.count, pace: r.pace, quiet: r.udpIdle,
 		trouble: func(sandbox.Trouble) {},
 	}
 	a.out.read, a.out.cut = a.copyDown, a.close

@@ -12,6 +12,9 @@
 //     something, and WebSockets, with the Origin of another;
 //   - adds a Content-Security-Policy to every answer, which lets pages load
 //     from the app itself and from the hosts that the app was granted;
+//   - adds a Connection-Allowlist, by which browsers that know it also neither
+//     look names up nor open connections ahead, navigate or speak WebRTC elsewhere;
+//   - refuses answers that send the client on to where the app was not granted;
 //   - refuses service workers, as they can answer pages without that policy.
 //
 // It streams both ways and keeps nothing. A connection is HTTP when its client
@@ -19,7 +22,7 @@
 // into it; anything else is carried as it is. A raw port is carried without a
 // look and has no policy.
 //
-// What no policy stops: a page that navigates away takes what stands in the new
-// address with it; names can leak by the browser's prefetching of names, and
-// data by WebRTC. docs/ports.md says so to users.
+// What is not stopped in a browser that knows no Connection-Allowlist: a page that
+// navigates away takes what stands in the new address with it, and the names that
+// it hints at are looked up. docs/ports.md says so to users.
 package portal

@@ -7,11 +7,13 @@ import (
 	"strings"
 )
 
-// refusal is why a request does not reach the app.
+// refusal is why a request does not reach the app, or its answer not the client.
 type refusal struct {
 	status int
 	text   string
 }
+
+func (r *refusal) Error() string { return "consentry: " + r.text }
 
 // admit decides about a request by its head alone; nil lets it in.
 func admit(p Port, own *http.CrossOriginProtection, r *http.Request) *refusal {

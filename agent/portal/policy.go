@@ -43,7 +43,7 @@ func policyOf(p Port, host string) string {
 
 // reporting headers make a browser send reports of its own to where the app
 // says, past every policy.
-var reportingHeaders = []string{reportHeader, "Report-To", "Reporting-Endpoints", "NEL", "Expect-CT"}
+var reportingHeaders = []string{reportHeader, connectionReportHeader, "Report-To", "Reporting-Endpoints", "NEL", "Expect-CT"}
 
 // guardAnswer puts the policy on an answer of the app. host is what the request
 // was for, document says whether the answer can become a page or a worker.
@@ -61,7 +61,8 @@ func guardAnswer(p Port, h http.Header, host string, document bool) {
 	for i, theirs := range h[policyHeader] {
 		h[policyHeader][i] = withoutReports(theirs)
 	}
-	h.Add(policyHeader, policyOf(p, host)) // all policies of an answer count together
+	h.Add(policyHeader, policyOf(p, host))    // all policies of an answer count together
+	h.Set(connectionHeader, connectionsOf(p)) // of several lists only the first would count
 	h.Set("X-DNS-Prefetch-Control", "off")
 	if document {
 		// A stored page would keep the policy of an earlier day.

@@ -53,6 +53,7 @@ func TestPolicyOfAnAnswer(t *testing.T) {
 		policyHeader: {"default-src 'self'; report-uri https://evil.example/r; Report-To x , img-src *;report-to y"},
 		reportHeader: {"default-src 'none'; report-uri https://evil.example"},
 		"Report-To":  {"{}"}, "Reporting-Endpoints": {"x"}, "Nel": {"{}"},
+		connectionHeader: {`("*://*:*")`}, connectionReportHeader: {"(response-origin); report-to=x"},
 	}
 	guardAnswer(p, h, "web.localhost:8080", true)
 	whole := strings.Join(h[policyHeader], "\n")
@@ -68,6 +69,9 @@ func TestPolicyOfAnAnswer(t *testing.T) {
 		if !strings.Contains(whole, want) {
 			t.Errorf("no %q in %s", want, whole)
 		}
+	}
+	if got := h[connectionHeader]; len(got) != 1 || got[0] != connectionsOf(p) {
+		t.Errorf("the page may connect to %q", got)
 	}
 	if h.Get("Cache-Control") != "no-store" {
 		t.Error("a page may be stored with the policy of today")

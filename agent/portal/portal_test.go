@@ -131,6 +131,11 @@ func webApp(t *testing.T) string {
 			http.NewResponseController(w).Flush()
 		}
 	})
+	mux.HandleFunc("/to", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", r.FormValue("at"))
+		w.WriteHeader(http.StatusFound)
+		fmt.Fprint(w, "secret")
+	})
 	mux.Handle("/ws", websocket.Handler(func(ws *websocket.Conn) { io.Copy(ws, ws) }))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -162,6 +167,17 @@ func TestHTTPIsGuarded(t *testing.T) {
 	f.portal.Set([]Port{f.port})
 	if resp, _ := f.get("/echo"); strings.Contains(resp.Header.Get(policyHeader), "a.example") {
 		t.Error("the policy holds what was taken back")
+	}
+}
+
+func TestRedirectsOfAnApp(t *testing.T) {
+	f := publish(t, webApp(t), nil)
+	if resp, body := f.get("/to?at=https://a.example/secret"); resp.StatusCode != http.StatusForbidden ||
+		resp.Header.Get("Location") != "" || !strings.Contains(body, "tcp/a.example:443") || strings.Contains(body, "secret") {
+		t.Errorf("out: %s, %q", resp.Status, body)
+	}
+	if resp, body := f.get("/to?at=/echo"); resp.StatusCode != http.StatusOK || resp.Request.URL.Path != "/echo" {
+		t.Errorf("to itself: %s, %q", resp.Status, body)
 	}
 }
 

@@ -77,7 +77,7 @@ func (d *door) guard(next http.Handler) http.Handler {
 		now := d.now.Load()
 		if no := admit(now.port, now.own, r); no != nil {
 			w.Header().Set("Connection", "close")
-			http.Error(w, "consentry: "+no.text, no.status)
+			http.Error(w, no.Error(), no.status)
 			return
 		}
 		// An app may answer before it has read the whole request.
@@ -101,15 +101,22 @@ func rewrite(r *httputil.ProxyRequest) {
 }
 
 func (d *door) answered(resp *http.Response) error {
-	guardAnswer(d.now.Load().port, resp.Header, resp.Request.Host, isDocument(resp.Request.Header, resp.Header))
+	port := d.now.Load().port
+	if no := checkRedirect(port, resp, resp.Request.Host, resp.Request.URL); no != nil {
+		return no
+	}
+	guardAnswer(port, resp.Header, resp.Request.Host, isDocument(resp.Request.Header, resp.Header))
 	return nil
 }
 
 func unanswered(w http.ResponseWriter, r *http.Request, err error) {
 	var long *http.MaxBytesError
+	var no *refusal
 	switch {
 	case r.Context().Err() != nil:
 		panic(http.ErrAbortHandler) // the client has gone
+	case errors.As(err, &no):
+		http.Error(w, no.Error(), no.status)
 	case errors.As(err, &long):
 		http.Error(w, "consentry: too long", http.StatusRequestEntityTooLarge)
 	default:

@@ -32,10 +32,10 @@ type Client struct {
 	stop   context.CancelFunc
 }
 
-// Start runs self as a worker whose questions broker answers. stderr takes the
-// worker's own log.
+// Start runs self as a worker that routes, whose questions broker answers. stderr
+// takes the worker's own log.
 func Start(ctx context.Context, self string, broker sandbox.Broker, stderr io.Writer) (*Client, error) {
-	c, err := start(ctx, self, stderr)
+	c, err := start(ctx, self, stderr, startCalm)
 	if err == nil {
 		c.serve(broker)
 	}
@@ -45,7 +45,7 @@ func Start(ctx context.Context, self string, broker sandbox.Broker, stderr io.Wr
 // serve has broker answer from now on. It comes before the worker's job.
 func (c *Client) serve(broker sandbox.Broker) { c.broker.Store(wire.NewBrokerServer(broker)) }
 
-func start(ctx context.Context, self string, stderr io.Writer, args ...string) (*Client, error) {
+func start(ctx context.Context, self string, stderr io.Writer, begin func(*exec.Cmd) error, args ...string) (*Client, error) {
 	conn, theirs, err := fdwire.Pair()
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
@@ -57,7 +57,7 @@ func start(ctx context.Context, self string, stderr io.Writer, args ...string) (
 	cmd.Stderr = stderr
 	cmd.ExtraFiles = []*os.File{theirs}
 	detach(cmd)
-	if err := cmd.Start(); err != nil {
+	if err := begin(cmd); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("worker: %w", err)
 	}

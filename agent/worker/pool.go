@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"io"
+	"os/exec"
 	"sync"
 
 	"github.com/consentry/consentry/internal/pool"
@@ -39,7 +40,7 @@ type Pool struct {
 func (p *Pool) waiting() *pool.Pool[*Client] {
 	p.once.Do(func() {
 		p.ready.Size = readyWorkers
-		p.ready.Make = func(ctx context.Context) (*Client, error) { return start(ctx, p.Self, p.Stderr, p.waits()...) }
+		p.ready.Make = func(ctx context.Context) (*Client, error) { return p.start(ctx, p.waits()...) }
 		p.ready.Dead = (*Client).gone
 		p.ready.End = func(c *Client) {
 			c.Close() //nolint:errcheck // it had no job
@@ -56,13 +57,24 @@ func (p *Pool) waits() []string {
 	return []string{string(p.Waits)}
 }
 
+func (p *Pool) start(ctx context.Context, args ...string) (*Client, error) {
+	begin := startCalm
+	if p.Waits == Warm {
+		begin = (*exec.Cmd).Start
+	}
+	return start(ctx, p.Self, p.Stderr, begin, args...)
+}
+
 // Get returns a worker whose questions broker answers: one that waited, or a
 // new one.
 func (p *Pool) Get(ctx context.Context, broker sandbox.Broker) (*Client, error) {
 	defer p.waiting().Refill()
 	c, ok := p.waiting().Take(func(*Client) bool { return true })
 	if !ok {
-		return Start(ctx, p.Self, broker, p.Stderr)
+		var err error
+		if c, err = p.start(ctx); err != nil {
+			return nil, err
+		}
 	}
 	c.serve(broker)
 	return c, nil

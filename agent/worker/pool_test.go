@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -142,7 +143,7 @@ func TestConfinedWhileItWaits(t *testing.T) {
 
 func TestUnknownWayToWait(t *testing.T) {
 	p := newPool(t)
-	c, err := start(t.Context(), p.Self, os.Stderr, "hurry")
+	c, err := start(t.Context(), p.Self, os.Stderr, (*exec.Cmd).Start, "hurry")
 	if err != nil {
 		t.Fatal(err)
 	}

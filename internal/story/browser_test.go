@@ -20,6 +20,7 @@ PAGE = """<!doctype html><title>page</title><body><iframe name=sink></iframe><sc
 const wait = ms => new Promise(r => setTimeout(r, ms));
 const within = p => Promise.race([p.catch(e => "refused"), wait(8000).then(() => "late")]);
 const event = (t, good, bad) => new Promise(r => { t.addEventListener(good, () => r("ok")); t.addEventListener(bad, () => r("refused")); });
+const hint = (rel, href) => { const l = document.createElement("link"); l.rel = rel; l.href = href; document.head.append(l); return wait(700).then(() => "done") };
 const ways = {
   own_fetch: () => fetch("/own").then(r => r.text()),
   own_socket: () => new Promise((r, no) => { const s = new WebSocket("ws://" + location.host + "/socket"); s.onmessage = m => r(m.data); s.onerror = no; }),
@@ -34,6 +35,11 @@ const ways = {
   script: () => { const s = document.createElement("script"); const p = event(s, "load", "error"); s.src = "OUT/script"; document.body.append(s); return p },
   style: () => { const s = document.createElement("link"); s.rel = "stylesheet"; const p = event(s, "load", "error"); s.href = "OUT/style"; document.head.append(s); return p },
   worker_fetch: () => new Promise((r, no) => { const w = new Worker(URL.createObjectURL(new Blob(["fetch('OUT/worker', {mode: 'no-cors'}).then(() => postMessage('ok'), () => postMessage('refused'))"]))); w.onmessage = m => r(m.data); w.onerror = no; }),
+  preconnect: () => hint("preconnect", "OUT"),
+  prefetch: () => hint("prefetch", "OUT/prefetch"),
+  lookup: () => hint("dns-prefetch", "http://data.leak.test"),
+  popup: () => { window.open("OUT/popup"); return wait(700).then(() => "done") },
+  redirect: () => { window.open("/away"); return wait(700).then(() => "done") },
   service_worker: () => navigator.serviceWorker.register("/worker.js").then(() => "ok"),
 };
 (async () => {
@@ -50,10 +56,11 @@ async def serve(reader, writer):
         method, path, _ = lines[0].split(" ", 2)
         fields = {k.lower(): v.strip() for k, _, v in (l.partition(":") for l in lines[1:] if l)}
         body = await reader.readexactly(int(fields.get("content-length", 0)))
-        kind, text = "text/html", b"own"
+        kind, text, status = "text/html", b"own", "200 OK"
         if path == "/": text = PAGE.encode()
         elif path == "/worker.js": kind, text = "text/javascript", b"self.postMessage && postMessage('own')"
         elif path == "/result": print("RESULT " + body.decode(), flush=True)
+        elif path == "/away": status = "302 Found\r\nLocation: " + OUT + "/redirect"
         elif path == "/socket":
             key = hashlib.sha1((fields["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
             writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + base64.b64encode(key) + b"\r\n\r\n\x81\x03own")
@@ -61,7 +68,7 @@ async def serve(reader, writer):
         elif path == "/events":
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: own\n\n")
             await writer.drain(); await reader.read(); return
-        writer.write(("HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (kind, len(text))).encode() + text)
+        writer.write(("HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (status, kind, len(text))).encode() + text)
         await writer.drain()
 
 async def client(reader, writer):
@@ -88,7 +95,7 @@ func (w *world) visits(app, url string) map[string]string {
 	}
 	before := len(results())
 	browser := w.in(w.machine, "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--disable-popup-blocking",
 		"--remote-debugging-port=0", "--user-data-dir="+w.t.TempDir(), url)
 	must(w.t, browser.Start())
 	defer func() {
@@ -106,7 +113,7 @@ func (w *world) visits(app, url string) map[string]string {
 }
 
 // outside are the ways to the world, with the path that each asks for.
-var outside = []string{"image", "fetch", "beacon", "socket", "frame", "form", "script", "style", "worker"}
+var outside = []string{"image", "fetch", "beacon", "socket", "frame", "form", "script", "style", "worker", "prefetch", "popup", "redirect"}
 
 // Probe 67: the app's page in the user's browser.
 func TestAPageOfAnAppInTheBrowser(t *testing.T) {
@@ -138,11 +145,8 @@ func TestAPageOfAnAppInTheBrowser(t *testing.T) {
 	t.Run("without a grant", func(t *testing.T) {
 		got := w.visits("page", url)
 		own(t, got)
-		// A browser may connect ahead of a request that the policy then stops, and
-		// a page may ask for that (rel=preconnect): no policy covers it, and how many
-		// it makes is its own affair. Nothing is sent over such a connection.
-		if seen := w.paths(); len(seen) != 0 {
-			t.Errorf("these reached the server: %v", seen)
+		if seen := w.paths(); len(seen) != 0 || w.reached() != 0 || w.lookedUp(leakName) {
+			t.Errorf("%d connections reached the server, for %v; the page's name was looked up: %t", w.reached(), seen, w.lookedUp(leakName))
 		}
 		if got["service_worker"] == "ok" {
 			t.Error("a service worker was registered: it could answer pages without the policy")
@@ -170,19 +174,28 @@ func TestAPageOfAnAppInTheBrowser(t *testing.T) {
 		w.until("the policy has lost the grant", func() bool {
 			return !strings.Contains(w.result("port", "page", "--json").out, webName)
 		})
-		before := len(w.paths())
+		before, reached := len(w.paths()), w.reached()
 		w.visits("page", url)
-		if seen := w.paths()[before:]; len(seen) != 0 {
-			t.Errorf("these arrived: %v", seen)
+		if seen := w.paths()[before:]; len(seen) != 0 || w.reached() != reached {
+			t.Errorf("%d connections arrived, for %v", w.reached()-reached, seen)
 		}
 	})
 	t.Run("without a policy", func(t *testing.T) { // the test can fail
 		before := len(w.paths())
 		w.visits("open", run("open", "--csp", "off"))
-		if len(w.paths()) == before {
+		if len(w.paths()) == before || !w.lookedUp(leakName) {
 			t.Error("nothing arrived: this test shows nothing")
 		}
 	})
+}
+
+// leakName is a name that a page can only tell of by having it looked up.
+const leakName = "data.leak.test"
+
+// lookedUp says whether the resolver of the world was ever asked for a name.
+func (w *world) lookedUp(name string) bool {
+	raw, _ := os.ReadFile(filepath.Join(w.home, "dnsmasq.log"))
+	return strings.Contains(string(raw), name)
 }
 
 // paths are what the web server of the world was asked for.

@@ -250,7 +250,7 @@ func worldOf(t *testing.T, user *asuser.User) *world {
 	must(t, err)
 	w.daemon(w.rest, []string{"STORY_SERVE=" + w.hits}, self)
 	must(t, os.WriteFile(w.hosts(), nil, 0o644))
-	w.resolver = w.daemon(w.rest, nil, "dnsmasq", "--keep-in-foreground", "--addn-hosts="+w.hosts(), "--local-ttl=0", "--no-resolv", "--no-hosts", "--bind-interfaces",
+	w.resolver = w.daemon(w.rest, nil, "dnsmasq", "--keep-in-foreground", "--log-queries", "--log-facility=-", "--addn-hosts="+w.hosts(), "--local-ttl=0", "--no-resolv", "--no-hosts", "--bind-interfaces",
 		"--listen-address="+worldAddr, "--user=root", "--pid-file=", "--address=/"+webName+"/"+worldAddr, "--address=/"+otherName+"/"+worldAddr, "--address=/"+sixName+"/"+worldAddr6, "--address=/"+registryName+"/"+worldAddr)
 	w.startAgent()
 	if user == nil { // an agent in a user namespace takes root for a stranger

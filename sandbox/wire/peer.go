@@ -21,6 +21,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/consentry/consentry/internal/crew"
 	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/sandbox"
 )
@@ -90,18 +91,18 @@ func (p *Peer) Close() error { return p.conn.Close() }
 // returned. It returns io.EOF when the other side hung up.
 func (p *Peer) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	var handlers sync.WaitGroup
+	var handlers crew.Crew
 	stop := context.AfterFunc(ctx, func() { p.conn.Close() })
 	err := p.read(ctx, &handlers)
 	stop()
 	cancel()
 	p.conn.Close()
 	p.abandon(err)
-	handlers.Wait()
+	handlers.End()
 	return err
 }
 
-func (p *Peer) read(ctx context.Context, handlers *sync.WaitGroup) error {
+func (p *Peer) read(ctx context.Context, handlers *crew.Crew) error {
 	for {
 		var m message
 		files, err := p.conn.Recv(&m)
@@ -143,7 +144,7 @@ func (p *Peer) cancel(id uint64) {
 	}
 }
 
-func (p *Peer) accept(ctx context.Context, m message, files []*os.File, handlers *sync.WaitGroup) {
+func (p *Peer) accept(ctx context.Context, m message, files []*os.File, handlers *crew.Crew) {
 	ctx, cancel := context.WithCancel(ctx)
 	p.mu.Lock()
 	_, twice := p.serving[m.ID]
@@ -158,7 +159,7 @@ func (p *Peer) accept(ctx context.Context, m message, files []*os.File, handlers
 		p.conn.Close()
 		return
 	}
-	handlers.Go(func() {
+	handlers.Run(func() {
 		defer cancel()
 		reply, err := p.handle(ctx, m.Verb, m.Body, files)
 		p.mu.Lock()
@@ -169,7 +170,7 @@ func (p *Peer) accept(ctx context.Context, m message, files []*os.File, handlers
 }
 
 // hear is accept for what wants no answer.
-func (p *Peer) hear(ctx context.Context, m message, files []*os.File, handlers *sync.WaitGroup) {
+func (p *Peer) hear(ctx context.Context, m message, files []*os.File, handlers *crew.Crew) {
 	p.mu.Lock()
 	p.told++
 	full := p.told > maxCalls
@@ -179,7 +180,7 @@ func (p *Peer) hear(ctx context.Context, m message, files []*os.File, handlers *
 		p.conn.Close()
 		return
 	}
-	handlers.Go(func() {
+	handlers.Run(func() {
 		//nolint:errcheck // nobody waits to hear of it
 		reply, _ := p.handle(ctx, m.Verb, m.Body, files)
 		fdwire.CloseAll(reply.Files)
