@@ -17,7 +17,7 @@ except consentry.Again as e:
 me, people = answer.items
 print("hello", me.values.get("name", "stranger"), "withheld", ",".join(me.withheld))
 print(people.status, len(people.records))
-print("grants", sorted(g["kind"] for g in consentry.grants()))
+print("grants", *sorted(g["kind"] for g in consentry.grants()))
 for item in answer.items:
     if item.grant:
         consentry.give_back(item.grant)
