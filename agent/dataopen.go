@@ -3,8 +3,10 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/data"
@@ -16,8 +18,17 @@ var (
 	_ sandbox.Giver  = (*broker)(nil)
 )
 
+// noAfter is when a no, and an answer with nothing in it, are told at the
+// earliest: both take the same time to the app. See withhold.
+const noAfter = 2 * time.Millisecond
+
+// noClipboardAfter is longer, as a program has to be run to see that nothing was
+// copied, and none is run for a no.
+const noClipboardAfter = 100 * time.Millisecond
+
 // Open gives data of the user, or does what the app asks for, after a yes.
 func (b *broker) Open(ctx context.Context, req sandbox.DataRequest) (sandbox.DataReply, error) {
+	began := time.Now()
 	if err := data.Check(req); err != nil {
 		return sandbox.DataReply{}, err
 	}
@@ -25,14 +36,51 @@ func (b *broker) Open(ctx context.Context, req sandbox.DataRequest) (sandbox.Dat
 	if _, err := consent.Canonical(kind, target); err != nil {
 		return sandbox.DataReply{}, fmt.Errorf("%w: %w", sandbox.ErrInvalid, err)
 	}
-	yes, err := b.decide(ctx, kind, target, req.Purpose)
-	if err != nil {
-		return sandbox.DataReply{}, err
+	reply, err := b.open(ctx, req, kind, target)
+	if errors.Is(err, sandbox.ErrDenied) {
+		after := noAfter
+		if req.Kind == data.Clipboard {
+			after = noClipboardAfter
+		}
+		sleep(ctx, time.Until(began.Add(after)))
 	}
-	if kind.IsData() {
+	return reply, err
+}
+
+func (b *broker) open(ctx context.Context, req sandbox.DataRequest, kind consent.Kind, target string) (sandbox.DataReply, error) {
+	yes, err := b.decide(ctx, kind, target, req.Purpose)
+	switch {
+	case errors.Is(err, sandbox.ErrDenied) && kind.IsData():
+		b.withhold(ctx, req)
+		return sandbox.DataReply{}, err
+	case err != nil:
+		return sandbox.DataReply{}, err
+	case kind.IsData():
 		return b.give(ctx, req, yes)
 	}
 	return b.do(ctx, req, yes)
+}
+
+// withhold reads what a yes would have been read for: an address book in the
+// network takes its time, and one that answers "nothing" at once is one that
+// was not looked into.
+func (b *broker) withhold(ctx context.Context, req sandbox.DataRequest) {
+	if req.Kind == data.Clipboard {
+		return
+	}
+	all := data.Granted{} // else nothing would be read
+	for _, field := range data.Names(req.Fields) {
+		all[field] = data.Shape{}
+	}
+	//nolint:errcheck // it is a no, whatever is there
+	b.data.Answer(ctx, b.app.ID(), req, all)
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
 }
 
 // rightOf is what the user is asked for a request.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,6 +100,74 @@ func TestAPartOfTheFields(t *testing.T) {
 	}
 	if got := said(b.Open(t.Context(), identity("email", "name"))); got != `{"v":{"email":"ada@example.org"},"w":["name"]} <nil>` {
 		t.Error(got)
+	}
+}
+
+// A no and an answer with nothing in it are the same error after the same time:
+// whoever asks often learns no more than who asks once.
+func TestNoTakesAsLongAsNothing(t *testing.T) {
+	h := newHouse(t)
+	allowed, denied := h.run("allowed"), h.run("denied")
+	deny := func(kind, target string) {
+		if _, err := h.engine.Allow(t.Context(), consent.Rule{App: denied.app.ID(), AppName: "denied", Kind: consent.Kind(kind), Target: target, Lifetime: consent.Always}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.allow(allowed, "data.identity", "avatar", "")
+	deny("data.identity", "avatar")
+	var times [2][]time.Duration
+	var words [2]string
+	for range 150 {
+		for i, b := range []*broker{allowed, denied} {
+			began := time.Now()
+			_, err := b.Open(t.Context(), identity("avatar"))
+			times[i] = append(times[i], time.Since(began))
+			if !errors.Is(err, sandbox.ErrDenied) {
+				t.Fatal(err)
+			}
+			words[i] = sandbox.Code(err)
+		}
+	}
+	for i := range times {
+		slices.Sort(times[i])
+	}
+	if words[0] != words[1] {
+		t.Errorf("%q and %q", words[0], words[1])
+	}
+	for _, part := range []int{0, 75} { // the least and the median
+		nothing, no := times[0][part], times[1][part]
+		if nothing < noAfter || no < noAfter || (nothing-no).Abs() > noAfter/4 {
+			t.Errorf("nothing after %s, no after %s", nothing, no)
+		}
+	}
+
+	// A calendar that takes time to read is read for both.
+	var events strings.Builder
+	events.WriteString("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n")
+	for i := range 5_000 {
+		fmt.Fprintf(&events, "BEGIN:VEVENT\r\nUID:%d\r\nDTSTAMP:20201101T000000Z\r\nSUMMARY:Doctor\r\nDTSTART:20201203T090000Z\r\nDTEND:20201203T100000Z\r\nEND:VEVENT\r\n", i)
+	}
+	events.WriteString("END:VCALENDAR\r\n")
+	path := filepath.Join(h.dir, "days.ics")
+	if err := os.WriteFile(path, []byte(events.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.data.Accounts.Add(t.Context(), userdata.Account{Name: "days", Kind: data.Calendar, Path: path}, ""); err != nil {
+		t.Fatal(err)
+	}
+	h.allow(allowed, "data.calendar", "title", "")
+	deny("data.calendar", "title")
+	var took [2]time.Duration
+	for i, b := range []*broker{allowed, denied} {
+		began := time.Now()
+		from := time.Date(2026, 1, 1+i, 0, 0, 0, 0, time.UTC) // what was read a moment ago is not read again
+		_, err := b.Open(t.Context(), sandbox.DataRequest{Kind: data.Calendar, Fields: []string{"title"}, Purpose: "x", From: from, To: from.AddDate(0, 1, 0)})
+		if took[i] = time.Since(began); !errors.Is(err, sandbox.ErrDenied) {
+			t.Errorf("%s: %v", b.app.Name, err)
+		}
+	}
+	if took[0] < 4*noAfter || took[1] < took[0]/4 {
+		t.Errorf("nothing after %s, no after %s", took[0], took[1])
 	}
 }
 

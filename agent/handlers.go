@@ -58,6 +58,7 @@ func (a *Agent) calls() map[string]func(http.ResponseWriter, *http.Request) erro
 		"GET /v1/news":               a.getNews,
 		"POST /v1/console":           a.openConsole,
 		"POST /v1/install":           a.install,
+		"POST /v1/manifests/check":   a.checkManifest,
 		"GET /v1/reviews":            a.listReviews,
 		"GET /v1/reviews/{id}":       a.getReview,
 		"POST /v1/reviews/{id}":      a.answerReview,

@@ -61,45 +61,68 @@ const (
 // Whether a kind and its target mean anything is not decided here.
 func ParseManifest(raw []byte) (*Manifest, error) {
 	if len(raw) > MaxManifest {
-		return nil, fmt.Errorf("manifest is %d bytes, more than %d", len(raw), MaxManifest)
+		return nil, &ManifestError{Offset: -1, Err: fmt.Errorf("%d bytes, more than %d", len(raw), MaxManifest)}
 	}
 	if !utf8.Valid(raw) {
-		return nil, errors.New("manifest: is not UTF-8")
+		return nil, &ManifestError{Offset: -1, Err: errors.New("is not UTF-8")}
 	}
 	if err := manifestShape.check(raw); err != nil {
-		return nil, fmt.Errorf("manifest: %w", err)
+		return nil, err
 	}
 	var m Manifest
 	if err := json.Unmarshal(raw, &m); err != nil {
-		return nil, fmt.Errorf("manifest: %w", err)
+		offset := int64(-1)
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) {
+			offset = wrong.Offset
+		}
+		return nil, &ManifestError{Offset: offset, Err: err}
 	}
 	if err := m.check(); err != nil {
-		return nil, fmt.Errorf("manifest: %w", err)
+		return nil, err
 	}
 	return &m, nil
+}
+
+// ManifestError is a manifest that is refused, and where: at Path, the way to a
+// value ("rights/0/reason"), or where that is empty at Offset, in bytes from the
+// beginning; -1 is not known.
+type ManifestError struct {
+	Path   string
+	Offset int64
+	Err    error
+}
+
+func (e *ManifestError) Error() string { return "manifest: " + e.Err.Error() }
+
+// Unwrap is the reason.
+func (e *ManifestError) Unwrap() error { return e.Err }
+
+func wrongAt(path, format string, args ...any) error {
+	return &ManifestError{Path: path, Offset: -1, Err: fmt.Errorf(format, args...)}
 }
 
 func (m *Manifest) check() error {
 	switch {
 	case m.Version != 1:
-		return fmt.Errorf("version %d is not known, want 1", m.Version)
+		return wrongAt("version", "version %d is not known, want 1", m.Version)
 	case longer(m.Name, maxName):
-		return fmt.Errorf("the name has more than %d characters", maxName)
+		return wrongAt("name", "the name has more than %d characters", maxName)
 	case m.Exec != "" && m.Exec != ExecImage:
-		return fmt.Errorf("exec %.40q is not known, want %q", m.Exec, ExecImage)
+		return wrongAt("exec", "exec %.40q is not known, want %q", m.Exec, ExecImage)
 	case len(m.Rights) > maxRights:
-		return fmt.Errorf("%d rights, more than %d", len(m.Rights), maxRights)
+		return wrongAt("rights", "%d rights, more than %d", len(m.Rights), maxRights)
 	case len(m.Ports) > maxPorts:
-		return fmt.Errorf("%d ports, more than %d", len(m.Ports), maxPorts)
+		return wrongAt("ports", "%d ports, more than %d", len(m.Ports), maxPorts)
 	}
 	for i, r := range m.Rights {
-		if err := r.check(); err != nil {
-			return fmt.Errorf("right %d: %w", i+1, err)
+		if member, err := r.check(); err != nil {
+			return wrongAt(fmt.Sprintf("rights/%d/%s", i, member), "right %d: %w", i+1, err)
 		}
 	}
 	for i, p := range m.Ports {
 		if p.Port == 0 || longer(p.Label, maxName) {
-			return fmt.Errorf("port %d: is 0, or its label has more than %d characters", i+1, maxName)
+			return wrongAt(fmt.Sprintf("ports/%d", i), "port %d: is 0, or its label has more than %d characters", i+1, maxName)
 		}
 	}
 	return nil
@@ -111,18 +134,22 @@ var kindForm = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(net\.(connect|listen)|file\.(read|write)|url\.open|notify|secret\.use|data\.[a-z][a-z0-9_-]{0,31})$`)
 })
 
-func (r Right) check() error {
+// check also names the member that is wrong.
+func (r Right) check() (member string, err error) {
 	switch {
 	case !kindForm().MatchString(r.Kind):
-		return fmt.Errorf("%.40q is no kind of right", r.Kind)
+		return "kind", fmt.Errorf("%.40q is no kind of right", r.Kind)
 	case r.Target == "":
-		return fmt.Errorf("%s has no target", r.Kind)
+		return "target", fmt.Errorf("%s has no target", r.Kind)
 	case r.Reason == "":
-		return fmt.Errorf("%s %.80s has no reason", r.Kind, r.Target)
-	case longer(r.Reason, maxText), longer(r.Without, maxText), longer(r.Target, maxText):
-		return fmt.Errorf("a text has more than %d characters", maxText)
+		return "reason", fmt.Errorf("%s %.80s has no reason", r.Kind, r.Target)
 	}
-	return nil
+	for _, text := range []struct{ member, value string }{{"reason", r.Reason}, {"without", r.Without}, {"target", r.Target}} {
+		if longer(text.value, maxText) {
+			return text.member, fmt.Errorf("the %s has more than %d characters", text.member, maxText)
+		}
+	}
+	return "", nil
 }
 
 func longer(text string, characters int) bool { return utf8.RuneCountInString(text) > characters }

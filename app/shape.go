@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 )
 
 // shape is what a JSON value must look like. encoding/json takes names of
@@ -36,19 +37,25 @@ var (
 	}
 )
 
-// check reads one value and nothing after it.
+// check reads one value and nothing after it. Its errors are ManifestErrors.
 func (s *shape) check(raw []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
-	if err := s.value(dec); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
+	err := s.value(dec)
+	if err == nil {
+		if _, end := dec.Token(); errors.Is(end, io.EOF) {
+			return nil
 		}
-		return err
+		err = errors.New("text after the JSON object")
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("text after the JSON object")
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
 	}
-	return nil
+	offset := dec.InputOffset()
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		offset = syntax.Offset
+	}
+	return &ManifestError{Offset: offset, Err: err}
 }
 
 func (s *shape) value(dec *json.Decoder) error {
@@ -114,4 +121,47 @@ func (s *shape) array(dec *json.Decoder) error {
 	}
 	_, err := dec.Token()
 	return err
+}
+
+// Places has where each value of a manifest begins, in bytes, by its path as in
+// ManifestError. The manifest is one that ParseManifest has not refused for its
+// shape.
+func Places(raw []byte) map[string]int64 {
+	places := map[string]int64{}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	manifestShape.places(dec, raw, "", places)
+	return places
+}
+
+func (s *shape) places(dec *json.Decoder, raw []byte, path string, into map[string]int64) {
+	at := dec.InputOffset()
+	rest := bytes.TrimLeft(raw[at:], " \t\r\n:,")
+	into[path] = int64(len(raw) - len(rest))
+	if _, err := dec.Token(); err != nil {
+		return
+	}
+	join := func(name string) string {
+		if path == "" {
+			return name
+		}
+		return path + "/" + name
+	}
+	switch {
+	case s.members != nil:
+		for dec.More() {
+			token, err := dec.Token()
+			name, is := token.(string)
+			if err != nil || !is || s.members[name] == nil {
+				return
+			}
+			s.members[name].places(dec, raw, join(name), into)
+		}
+	case s.elements != nil:
+		for i := 0; dec.More(); i++ {
+			s.elements.places(dec, raw, join(strconv.Itoa(i)), into)
+		}
+	default:
+		return
+	}
+	dec.Token() //nolint:errcheck // the end of what began
 }

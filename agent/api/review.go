@@ -81,3 +81,26 @@ type ReviewAnswer struct {
 	For      time.Duration  `json:"for,omitempty"`
 	By       string         `json:"by"`
 }
+
+// ManifestCheck asks what there is to say about a manifest: its text, or that of
+// a source that is here.
+type ManifestCheck struct {
+	Text   string `json:"text,omitempty"`
+	Source string `json:"source,omitempty"` // an image or a module, as for RunRequest
+}
+
+// ManifestFindings answers it.
+type ManifestFindings struct {
+	Findings []ManifestFinding `json:"findings"`
+}
+
+// ManifestFinding is something to change.
+type ManifestFinding struct {
+	Level   string `json:"level"` // "error": it is not taken; "warning"
+	Code    string `json:"code"`  // "unknown-field", …
+	Path    string `json:"path"`  // "rights/0/target"; "" is the whole
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"` // in characters
+	Message string `json:"message"`
+	Hint    string `json:"hint"`
+}

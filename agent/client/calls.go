@@ -178,3 +178,9 @@ func query(pairs ...string) string {
 	}
 	return "?" + values.Encode()
 }
+
+// CheckManifest says what there is to change in a manifest.
+func (c *Client) CheckManifest(ctx context.Context, r api.ManifestCheck) (f api.ManifestFindings, err error) {
+	err = c.call(ctx, "POST", "/v1/manifests/check", r, &f)
+	return f, err
+}

@@ -32,6 +32,7 @@ type API struct {
 	table   table
 	handler http.Handler
 	open    chan struct{} // one for each request that is being answered
+	mcp     mcpServer
 
 	ctx  context.Context // of all that outlives its HTTP request
 	stop context.CancelFunc
@@ -48,6 +49,8 @@ func New(broker sandbox.Broker, hosts ...string) *API {
 	for pattern, serve := range a.routes() {
 		mux.HandleFunc(pattern, serve)
 	}
+	a.mcp = newMCP(a)
+	mux.HandleFunc(mcpPath, a.mcp.serve)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem{notFound, r.Method + " " + short(r.URL.Path) + " is not part of this API; see GET /openapi.json"}.write(w)
 	})
@@ -80,7 +83,9 @@ func (a *API) Close() {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
 
 // guard refuses what a web page could send: another Host (rebinding), a request
-// without our header (forms, images), and any Origin. It bounds the rest.
+// without our header (forms, images), and any Origin. It bounds the rest. An
+// MCP client may have no way to set a header: there the Content-Type, which a
+// page cannot send without a preflight either, stands in for it.
 func (a *API) guard(next http.Handler, hosts []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -93,9 +98,9 @@ func (a *API) guard(next http.Handler, hosts []string) http.Handler {
 		switch {
 		case !slices.Contains(hosts, r.Host):
 			problem{wrongHost, "the Host of this API is " + strings.Join(hosts, " or ")}.write(w)
-		case r.Header.Get(RequestHeader) == "":
+		case r.URL.Path != mcpPath && r.Header.Get(RequestHeader) == "":
 			problem{headerMissing, "send the header " + RequestHeader + ": 1"}.write(w)
-		case r.Header.Get("Origin") != "":
+		case len(r.Header.Values("Origin")) > 0:
 			problem{origin, "web pages cannot use this API"}.write(w)
 		default:
 			next.ServeHTTP(w, r)

@@ -105,18 +105,27 @@ func (a *API) askLasting(w http.ResponseWriter, r *http.Request, q question, key
 }
 
 func readQuestion(w http.ResponseWriter, r *http.Request) (question, error) {
-	c := http.NewResponseController(w)
-	if err := c.SetReadDeadline(time.Now().Add(bodyTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return question{}, err
-	}
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	raw, err := readBody(w, r)
 	if err != nil {
-		return question{}, fmt.Errorf("%w: %w", sandbox.ErrInvalid, err)
-	}
-	if err := c.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return question{}, err
 	}
 	return parseQuestion(raw)
+}
+
+// readBody reads a whole body, which has a bound and a time.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	c := http.NewResponseController(w)
+	if err := c.SetReadDeadline(time.Now().Add(bodyTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return nil, err
+	}
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", sandbox.ErrInvalid, err)
+	}
+	if err := c.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return nil, err
+	}
+	return raw, nil
 }
 
 // parseQuestion reads the body of a request.
@@ -125,16 +134,21 @@ func parseQuestion(raw []byte) (question, error) {
 	if err := data.Decode(bytes.NewReader(raw), &body); err != nil {
 		return question{}, err
 	}
-	if len(body.Items) == 0 || len(body.Items) > data.MaxItems {
+	return body.question(sha256.Sum256(raw))
+}
+
+// question checks a request; digest is what another of the same key must have.
+func (b requestBody) question(digest [sha256.Size]byte) (question, error) {
+	if len(b.Items) == 0 || len(b.Items) > data.MaxItems {
 		return question{}, fmt.Errorf("%w: a request has 1 to %d items", sandbox.ErrInvalid, data.MaxItems)
 	}
-	retain, err := data.Retained(body.Retain)
+	retain, err := data.Retained(b.Retain)
 	if err != nil {
 		return question{}, err
 	}
-	q := question{retain: retain, digest: sha256.Sum256(raw)}
-	for i, item := range body.Items {
-		req, err := item.Request(body.Purpose, retain)
+	q := question{retain: retain, digest: digest}
+	for i, item := range b.Items {
+		req, err := item.Request(b.Purpose, retain)
 		if err != nil {
 			return question{}, fmt.Errorf("item %d: %w", i+1, err)
 		}

@@ -60,12 +60,16 @@ func TestABrowserCannotTriggerTheAPI(t *testing.T) {
 			once.Do(func() { close(done) })
 		}
 		fmt.Fprintf(w, `<!doctype html><iframe name=sink></iframe><script>
-const at = way => "http://%s/v1/user/email?purpose=x&way=" + way;
+const at = way => "http://%[1]s/v1/user/email?purpose=x&way=" + way;
+const mcp = way => "http://%[1]s/mcp?way=" + way;
+const call = JSON.stringify({jsonrpc: "2.0", id: 1, method: "tools/call", params: {name: "read_identity", arguments: {fields: ["email"], purpose: "x"}}});
 const tries = [
   () => new Promise(r => { const i = new Image(); i.onload = i.onerror = r; i.src = at("image") }),
   () => fetch(at("fetch"), {mode: "no-cors", credentials: "include"}),
   () => fetch(at("header"), {headers: {"Consentry-Request": "1"}}),
   () => fetch(at("post"), {method: "POST", mode: "no-cors", body: '{"items":[{"type":"identity","fields":["email"]}],"purpose":"x"}'}),
+  () => fetch(mcp("mcp"), {method: "POST", mode: "no-cors", body: call}),
+  () => fetch(mcp("mcpjson"), {method: "POST", headers: {"Content-Type": "application/json"}, body: call}),
   () => { const f = document.createElement("form"); f.action = at("form"); f.method = "post"; f.target = "sink"; document.body.append(f); f.submit(); return new Promise(r => setTimeout(r, 1000)) },
 ];
 (async () => { for (const t of tries) { try { await t() } catch (e) {} } fetch("/done") })();
@@ -87,7 +91,7 @@ const tries = [
 	case <-time.After(2 * time.Minute):
 		t.Fatal("the page has not tried everything in two minutes")
 	}
-	for _, way := range []string{"GET image", "GET fetch", "OPTIONS header", "POST post", "POST form"} {
+	for _, way := range []string{"GET image", "GET fetch", "OPTIONS header", "POST post", "POST form", "POST mcp", "OPTIONS mcpjson"} {
 		if _, ok := tried.Load(way); !ok {
 			t.Errorf("%s did not reach the API: nothing was shown", way)
 		}

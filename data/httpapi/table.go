@@ -42,6 +42,7 @@ type stored struct {
 	result  result
 	held    []*lease.Held
 	until   time.Time // zero: as long as the run and its leases
+	callers int       // who were given it by start, and have not left
 }
 
 type table struct {
@@ -60,6 +61,7 @@ func (a *API) start(q question, key string) (*stored, *problem) {
 		if s.q.digest != q.digest {
 			return nil, &problem{mismatch, "this Idempotency-Key was used for another request"}
 		}
+		s.callers++
 		return s, nil
 	}
 	if len(t.byID) >= maxStored {
@@ -69,7 +71,7 @@ func (a *API) start(q question, key string) (*stored, *problem) {
 		q.items[i].Retain = true // so that it is not given when it has been taken back meanwhile
 	}
 	ctx, cancel := context.WithCancel(a.ctx)
-	s := &stored{id: rand.Text(), key: key, q: q, cancel: cancel, table: t, changed: make(chan struct{})}
+	s := &stored{id: rand.Text(), key: key, q: q, cancel: cancel, table: t, changed: make(chan struct{}), callers: 1}
 	t.byID[s.id] = s
 	if key != "" {
 		t.byKey[key] = s
@@ -124,8 +126,7 @@ func (s *stored) end() {
 }
 
 func (s *stored) endLocked() {
-	p := problem{denied, "it was given, and has been taken back"}
-	s.result = result{problem: &p}
+	s.result = result{problem: &takenBack}
 	s.release()
 	s.until = time.Now().Add(keepResult)
 	s.grow(stateEnded)
@@ -158,23 +159,34 @@ func (s *stored) await(ctx context.Context, from state, most time.Duration) bool
 	}
 }
 
-// write gives the answer, once for all of its leases together.
-func (s *stored) write(w http.ResponseWriter) {
+// answer is how the request stands, and what it came to: once for all of its
+// leases together.
+func (s *stored) answer() (state, result) {
 	s.table.mu.Lock()
 	now, r, held := s.state, s.result, s.held
 	s.table.mu.Unlock()
+	if now == statePending {
+		return now, result{ID: s.id, Status: statusPending}
+	}
+	for _, h := range held {
+		if h != nil && !h.Use() {
+			return now, result{problem: &takenBack}
+		}
+	}
+	return now, r
+}
+
+// takenBack is what is said of an answer that was given before.
+var takenBack = problem{denied, "it was given, and has been taken back"}
+
+func (s *stored) write(w http.ResponseWriter) {
+	now, r := s.answer()
 	w.Header().Set("ETag", now.tag())
 	if now == statePending {
 		w.Header().Set("Location", "/v1/requests/"+s.id)
 		w.Header().Set("Retry-After", pollAgain)
-		writeJSON(w, http.StatusAccepted, result{ID: s.id, Status: statusPending})
+		writeJSON(w, http.StatusAccepted, r)
 		return
-	}
-	for _, h := range held {
-		if h != nil && !h.Use() {
-			problem{denied, "it was given, and has been taken back"}.write(w)
-			return
-		}
 	}
 	r.write(w)
 }
@@ -188,12 +200,35 @@ func (t *table) remove(s *stored) {
 	t.forget(s)
 }
 
-func (t *table) forget(s *stored) {
-	s.cancel()
-	delete(t.byID, s.id)
+// delivered says that a caller has the answer: the same key is another request
+// from now on.
+func (t *table) delivered(s *stored) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.unkey(s)
+}
+
+// left says that a caller of start does not wait any more. The last one of a
+// request that was delivered takes it along.
+func (t *table) left(s *stored) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.callers--
+	if s.callers == 0 && s.state != statePending && t.byKey[s.key] != s {
+		t.forget(s)
+	}
+}
+
+func (t *table) unkey(s *stored) {
 	if t.byKey[s.key] == s {
 		delete(t.byKey, s.key)
 	}
+}
+
+func (t *table) forget(s *stored) {
+	s.cancel()
+	delete(t.byID, s.id)
+	t.unkey(s)
 	s.release()
 	if s.state != stateEnded {
 		s.endLocked()

@@ -34,7 +34,7 @@ func run(args []string) error {
 }
 
 func fetch(url string) error {
-	resp, err := consentry.Fetch(consentry.Request{URL: url, Reason: "to show you the page you named"})
+	resp, err := consentry.Fetch(consentry.HTTPRequest{URL: url, Reason: "to show you the page you named"})
 	if err != nil {
 		return err
 	}

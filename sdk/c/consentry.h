@@ -47,6 +47,18 @@ uint32_t consentry_request(const char *kind, uint32_t kind_len,
 CONSENTRY_IMPORT("file_open")
 uint32_t consentry_file_open(const char *file, uint32_t file_len, uint32_t *handle_out);
 
+/* What there is to ask for: the handle reads {"kinds":[…]}. */
+CONSENTRY_IMPORT("kinds")
+uint32_t consentry_kinds(uint32_t *handle_out);
+
+/* What this run was given: the handle reads {"grants":[…]}. */
+CONSENTRY_IMPORT("grants")
+uint32_t consentry_grants(uint32_t *handle_out);
+
+/* Ends a grant: the member "grant" of an answer. */
+CONSENTRY_IMPORT("give_back")
+uint32_t consentry_give_back(const char *grant, uint32_t grant_len);
+
 /* HTTP. json: {"method","url","headers":{},"body" or "bodyBase64","reason"}. */
 CONSENTRY_IMPORT("http_fetch")
 uint32_t consentry_http_fetch(const char *json, uint32_t json_len, uint32_t *handle_out);

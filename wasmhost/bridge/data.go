@@ -180,6 +180,52 @@ func (b *Bridge) ask(ctx context.Context, kind, question []byte) ([]byte, abi.Er
 	return text, abi.OK
 }
 
+// kinds: handle_out. It reads {"kinds":[…]}, as GET /v1/kinds of the data API.
+func (b *Bridge) kinds(_ context.Context, c abi.Call) abi.Errno {
+	return b.list(c, map[string]any{"kinds": data.Kinds()})
+}
+
+// grants: handle_out. It reads {"grants":[…]}.
+func (b *Bridge) grants(ctx context.Context, c abi.Call) abi.Errno {
+	c.Mem.PutUint32(c.U32(0), 0)
+	giver, can := b.broker.(sandbox.Giver)
+	if !can {
+		return abi.EIO
+	}
+	given, err := giver.Given(ctx)
+	if err != nil {
+		return errnoOf(err)
+	}
+	return b.list(c, map[string]any{"grants": append([]sandbox.GivenData{}, given...)})
+}
+
+func (b *Bridge) list(c abi.Call, of map[string]any) abi.Errno {
+	c.Mem.PutUint32(c.U32(0), 0)
+	if len(b.handles) >= MaxHandles {
+		return abi.EMFILE
+	}
+	text, err := json.Marshal(of)
+	if err != nil {
+		return abi.EIO
+	}
+	c.Mem.PutUint32(c.U32(0), b.add(&handle{body: io.NopCloser(bytes.NewReader(text))}))
+	return abi.OK
+}
+
+// giveBack: grant, grant_len.
+func (b *Bridge) giveBack(ctx context.Context, c abi.Call) abi.Errno {
+	if c.U32(1) > maxGrant {
+		return abi.EINVAL
+	}
+	giver, can := b.broker.(sandbox.Giver)
+	if !can {
+		return abi.EIO
+	}
+	return errnoOf(giver.GiveBack(ctx, c.Str(0)))
+}
+
+const maxGrant = 128 // bytes
+
 // fileOpen: file, file_len, handle_out. The file is the value of a field
 // "content"; it is read with read.
 func (b *Bridge) fileOpen(ctx context.Context, c abi.Call) abi.Errno {

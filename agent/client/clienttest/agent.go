@@ -139,6 +139,8 @@ func (a *Agent) handler() http.Handler {
 		"GET /v1/log/verify":     a.verify,
 		"POST /v1/store/reset":   a.resetStore,
 
+		"POST /v1/manifests/check": a.checkManifest,
+
 		"POST /v1/runs/{ref}/pause":   a.known,
 		"POST /v1/runs/{ref}/unpause": a.known,
 	} {

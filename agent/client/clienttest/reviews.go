@@ -3,6 +3,7 @@ package clienttest
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/consentry/consentry/agent/api"
@@ -101,4 +102,23 @@ func (a *Agent) install(w http.ResponseWriter, r *http.Request) {
 	}
 	in.Detach = true
 	a.perform(w, in)
+}
+
+// checkManifest has an error about a text with "bad" in it, and a warning about
+// one with "odd"; the source "pulled" is good, and no other is there.
+func (a *Agent) checkManifest(r *http.Request) (any, error) {
+	var in api.ManifestCheck
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		return nil, err
+	}
+	found := api.ManifestFindings{Findings: []api.ManifestFinding{}}
+	switch {
+	case in.Source != "" && in.Source != "pulled":
+		return nil, notFound("image is called " + in.Source)
+	case strings.Contains(in.Text, "bad"):
+		found.Findings = append(found.Findings, api.ManifestFinding{Level: "error", Code: "refused", Path: "rights/0/kind", Line: 3, Column: 4, Message: "no kind of right", Hint: "see the schema"})
+	case strings.Contains(in.Text, "odd"):
+		found.Findings = append(found.Findings, api.ManifestFinding{Level: "warning", Code: "wildcard", Path: "rights/0/target", Message: "every host", Hint: "name them"})
+	}
+	return found, nil
 }

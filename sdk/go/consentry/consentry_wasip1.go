@@ -16,51 +16,121 @@ func pointer(b []byte) unsafe.Pointer {
 	return unsafe.Pointer(unsafe.SliceData(b))
 }
 
-// RequestUserEmail asks for the user's e-mail address. The reason is shown to
-// the user; it has 1 to 500 bytes.
-func RequestUserEmail(reason string) (string, error) {
-	why := []byte(reason)
-	buf := make([]byte, 256)
-	for {
-		var n uint32
-		errno := hostRequestUserEmail(pointer(why), uint32(len(why)), pointer(buf), uint32(len(buf)), unsafe.Pointer(&n))
-		runtime.KeepAlive(why)
-		switch {
-		case errno == 0:
-			return string(buf[:n]), nil
-		case errno == errnoNOBUFS && int(n) > len(buf):
-			buf = make([]byte, n) // the host kept the answer
-		default:
-			return "", errorOf("request_user_email", errno)
-		}
+// Request asks the user, for one item after the other. An error says that
+// nothing was given; see Error.
+func Request(q Question) (*Answer, error) {
+	if len(q.Items) == 0 {
+		return nil, &Error{"invalid", "a request has 1 to 8 items"}
 	}
+	answer := &Answer{Status: "granted"}
+	var first error
+	given := false
+	for _, item := range q.Items {
+		one, err := requestItem(q, item)
+		if err != nil && first == nil {
+			first = err
+		}
+		given = given || err == nil
+		if one.Status != "granted" {
+			answer.Status = "partial"
+		}
+		answer.Items = append(answer.Items, one)
+	}
+	if !given {
+		return nil, first
+	}
+	return answer, nil
 }
 
-// RequestData asks for fields of one kind of data ("identity"). A field that
-// ends in "?" may be left out by the user.
-func RequestData(kind, purpose string, fields ...string) (map[string]any, error) {
-	question, err := json.Marshal(map[string]any{"fields": fields, "purpose": purpose})
-	if err != nil {
-		return nil, err
+func requestItem(q Question, item Item) (Given, error) {
+	one := Given{Type: item.Type}
+	body := struct {
+		Item
+		Purpose string `json:"purpose"`
+		Retain  string `json:"retain,omitempty"`
+	}{Item: item, Purpose: q.Purpose}
+	if q.Retain {
+		body.Retain = "run"
 	}
-	name := []byte(kind)
+	question, err := json.Marshal(body)
+	if err != nil {
+		return one, err
+	}
+	name := []byte(item.Type)
 	var h uint32
 	errno := hostRequest(pointer(name), uint32(len(name)), pointer(question), uint32(len(question)), unsafe.Pointer(&h))
 	runtime.KeepAlive(name)
 	runtime.KeepAlive(question)
 	if errno != 0 {
-		return nil, errorOf("request", errno)
+		failed := errorOf("request", errno)
+		one.Status = codeOf(errno)
+		return one, failed
 	}
-	body := &Body{handle: h}
-	defer body.Close()
-	var answer struct {
-		Values map[string]any `json:"values"`
+	if err := decode(h, &one); err != nil {
+		return one, err
 	}
-	err = json.NewDecoder(body).Decode(&answer)
-	return answer.Values, err
+	one.Type, one.Status = item.Type, "granted"
+	if len(one.Withheld) > 0 {
+		one.Status = "partial"
+	}
+	return one, nil
 }
 
-// Response is the answer to a Request. Its Body must be closed.
+// decode reads the JSON behind a handle, and closes it.
+func decode(handle uint32, into any) error {
+	body := &Body{handle: handle}
+	defer body.Close()
+	return json.NewDecoder(body).Decode(into)
+}
+
+// Kinds lists what there is to ask for. It asks the user nothing.
+func Kinds() ([]Kind, error) {
+	var h uint32
+	if errno := hostKinds(unsafe.Pointer(&h)); errno != 0 {
+		return nil, errorOf("kinds", errno)
+	}
+	var answer struct {
+		Kinds []Kind `json:"kinds"`
+	}
+	err := decode(h, &answer)
+	return answer.Kinds, err
+}
+
+// Grants lists what this run was given.
+func Grants() ([]Grant, error) {
+	var h uint32
+	if errno := hostGrants(unsafe.Pointer(&h)); errno != 0 {
+		return nil, errorOf("grants", errno)
+	}
+	var answer struct {
+		Grants []Grant `json:"grants"`
+	}
+	err := decode(h, &answer)
+	return answer.Grants, err
+}
+
+// GiveBack ends a grant.
+func GiveBack(grant string) error {
+	id := []byte(grant)
+	errno := hostGiveBack(pointer(id), uint32(len(id)))
+	runtime.KeepAlive(id)
+	return errorOf("give_back", errno)
+}
+
+// OpenFile reads a file that the user picked: "content" of a record of type
+// "files". Close it.
+func OpenFile(handle string) (io.ReadCloser, error) {
+	id := []byte(handle)
+	var h uint32
+	errno := hostFileOpen(pointer(id), uint32(len(id)), unsafe.Pointer(&h))
+	runtime.KeepAlive(id)
+	if errno != 0 {
+		return nil, errorOf("file_open", errno)
+	}
+	return &Body{handle: h}, nil
+}
+
+// Response is the answer to an HTTPRequest. Its Body must be closed.
 type Response struct {
 	Status  int
 	Headers string // "Name: value" lines, each ended by CR LF
@@ -87,7 +157,7 @@ func (b *Body) Read(p []byte) (int, error) {
 func (b *Body) Close() error { return errorOf("close", hostClose(b.handle)) }
 
 // Fetch makes an HTTP request and returns once the head of the answer is here.
-func Fetch(r Request) (*Response, error) {
+func Fetch(r HTTPRequest) (*Response, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return nil, err

@@ -14,16 +14,25 @@ const (
 	errnoNOTSUP      = 58
 )
 
+// codeOf is the code of an Error that a number stands for.
+func codeOf(errno uint32) string {
+	known := map[uint32]string{
+		errnoACCES: "denied", errnoAGAIN: "timeout", errnoINVAL: "invalid", errnoNOTSUP: "unknown-kind", errnoNOENT: "not-found",
+	}
+	if code, ok := known[errno]; ok {
+		return code
+	}
+	return "unavailable"
+}
+
 func errorOf(call string, errno uint32) error {
-	if errno == 0 {
+	switch errno {
+	case 0:
 		return nil
+	case errnoFBIG:
+		return fmt.Errorf("%s: %w", call, ErrTooLarge)
+	case errnoHOSTUNREACH:
+		return fmt.Errorf("%s: %w", call, ErrUnreachable)
 	}
-	known := map[uint32]error{
-		errnoACCES: ErrDenied, errnoAGAIN: ErrAgain, errnoFBIG: ErrTooLarge,
-		errnoHOSTUNREACH: ErrUnreachable, errnoINVAL: ErrInvalid, errnoNOTSUP: ErrNotSupported,
-	}
-	if err, ok := known[errno]; ok {
-		return fmt.Errorf("%s: %w", call, err)
-	}
-	return fmt.Errorf("%s: error %d", call, errno)
+	return &Error{codeOf(errno), fmt.Sprintf("%s: error %d", call, errno)}
 }

@@ -2,8 +2,17 @@ package consentry
 
 import "unsafe"
 
-//go:wasmimport consentry request_user_email
-func hostRequestUserEmail(reason unsafe.Pointer, reasonLen uint32, buf unsafe.Pointer, bufLen uint32, lenOut unsafe.Pointer) uint32
+//go:wasmimport consentry kinds
+func hostKinds(handleOut unsafe.Pointer) uint32
+
+//go:wasmimport consentry grants
+func hostGrants(handleOut unsafe.Pointer) uint32
+
+//go:wasmimport consentry give_back
+func hostGiveBack(grant unsafe.Pointer, grantLen uint32) uint32
+
+//go:wasmimport consentry file_open
+func hostFileOpen(file unsafe.Pointer, fileLen uint32, handleOut unsafe.Pointer) uint32
 
 //go:wasmimport consentry request
 func hostRequest(kind unsafe.Pointer, kindLen uint32, question unsafe.Pointer, questionLen uint32, handleOut unsafe.Pointer) uint32

@@ -101,7 +101,7 @@ no data of yours, and asks you before anything gets out.`,
 		c.imagesCommand(), c.pullCommand(), c.rmiCommand(), c.pruneCommand(), c.dfCommand(), c.volumeCommand(), c.signersCommand(),
 		c.requestsCommand(), c.reviewCommand(), c.answerCommand(allowWords), c.answerCommand(denyWords),
 		c.grantsCommand(), c.appCommand(), c.muteCommand(), c.unmuteCommand(), c.presetsCommand(), c.revokeCommand(), c.ledgerCommand(), c.traceCommand(), c.waiversCommand(), c.whyCommand(), c.profileCommand(), c.accountsCommand(), c.secretCommand(),
-		c.doctorCommand(), c.versionCommand(), c.agentCommand(), c.consoleCommand(), c.trayCommand(),
+		c.doctorCommand(), c.versionCommand(), c.agentCommand(), c.consoleCommand(), c.trayCommand(), c.manifestCommand(),
 	)
 	root.SetHelpCommandGroupID(groupSelf)
 	root.SetCompletionCommandGroupID(groupSelf)
