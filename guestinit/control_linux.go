@@ -16,19 +16,21 @@ import (
 // openControl opens the port that the host named. The kernel lets one process
 // have a port, once at a time, and this one keeps it.
 func (g *guest) openControl(ctx context.Context) error {
+	var port *os.File
 	return appears(ctx, func() error {
 		path, err := findPort(guestwire.ControlPort)
 		if err != nil {
 			return err
 		}
-		if g.control == nil {
+		if port == nil {
 			fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 			if err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
-			g.control = os.NewFile(uintptr(fd), guestwire.ControlPort)
+			port = os.NewFile(uintptr(fd), guestwire.ControlPort)
+			g.control = port
 		}
-		return connected(g.control)
+		return connected(port)
 	})
 }
 

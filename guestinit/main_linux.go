@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/consentry/consentry/guestwire"
 	"github.com/consentry/consentry/linuxhost"
+	"github.com/consentry/consentry/sandbox"
 )
 
 // stateDir is linuxhost's own, and self this program, in the guest.
@@ -57,7 +59,16 @@ func live(ctx context.Context) error {
 type guest struct {
 	hello   guestwire.Hello
 	host    *linuxhost.Host
-	control *os.File
+	control io.ReadWriteCloser
+	// shared: the machine is not this app's alone, and its kernel not ours. Its
+	// clock is left alone, and the user may have waived a wall.
+	shared bool
+
+	// Of a distro, see distro_linux.go.
+	run     guestwire.DistroRun
+	lock    *os.File
+	card    *os.File // the frames of the app's card
+	windows sandbox.Wall
 }
 
 // step is one line of the set-up; an error bears its name.
@@ -90,7 +101,8 @@ func (g *guest) setUp(ctx context.Context, steps []step) error {
 func (g *guest) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := &server{host: g.host, done: cancel, processes: map[int]*process{}}
+	s := &server{host: g.host, shared: g.shared, card: g.card, done: cancel, processes: map[int]*process{}}
+	defer s.end()
 	greeting, stop := context.WithTimeout(ctx, greetTime)
 	peer, err := guestwire.Greet(greeting, g.control, g.hello, s.handle)
 	stop()
@@ -104,9 +116,7 @@ func (g *guest) serve(ctx context.Context) error {
 	return fmt.Errorf("the host has hung up: %w", err)
 }
 
-func newHost(card string) *linuxhost.Host {
-	return linuxhost.New(linuxhost.Config{
-		Self: self, StateDir: stateDir, Guest: &linuxhost.Guest{Card: card},
-		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	})
+func newHost(c linuxhost.Config) *linuxhost.Host {
+	c.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	return linuxhost.New(c)
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/consentry/consentry/guestwire"
+	"github.com/consentry/consentry/linuxhost"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -200,7 +201,7 @@ func (g *guest) survey(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join("/sys/class/net", sandbox.LinkDevice)); err == nil {
 		card = sandbox.LinkDevice
 	}
-	g.host = newHost(card)
+	g.host = newHost(linuxhost.Config{Self: self, StateDir: stateDir, Guest: &linuxhost.Guest{Card: card}})
 	p := sandbox.Posture{Walls: g.host.Survey(ctx)}
 	g.hello.Walls = p.Walls
 	return p.Missing()

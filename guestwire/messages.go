@@ -2,6 +2,7 @@ package guestwire
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/consentry/consentry/sandbox"
@@ -13,6 +14,16 @@ const (
 	FilesTag    = "consentry"         // the virtio-fs device with the app's files
 	FilesDir    = "/files"            // where a guest has them
 )
+
+// LayerName is the name below FilesDir of the layer with that index.
+func LayerName(n int) string { return "l/" + strconv.Itoa(n) }
+
+// WritableName is the name below FilesDir of the folder with the writable layer,
+// upper and work.
+const WritableName = "w"
+
+// GivenName is the name below FilesDir of the mount with that index.
+func GivenName(n int) string { return "m/" + strconv.Itoa(n) }
 
 // What a host asks of a guest. Each has a call's body beside it; answers that
 // are not named have none.
@@ -27,7 +38,8 @@ const (
 	VerbStats    = "stats"   // answered by sandbox.Stats
 	VerbPause    = "pause"
 	VerbUnpause  = "unpause"
-	VerbClock    = "clock" // Clock: the host's time, after a pause of the whole machine
+	VerbClock    = "clock"  // Clock: the host's time, after a pause of the whole machine
+	VerbFrames   = "frames" // then the frames of the app's card, as QEMU's -netdev stream has them; see Hello.Frames
 	VerbPowerOff = "poweroff"
 )
 

@@ -80,7 +80,7 @@ func (l *launcher) lay(ctx context.Context, call groundCall) error {
 	if err != nil {
 		return err
 	}
-	span.asIs = call.Guest != nil
+	span.asIs = call.Guest != nil && !call.Guest.MapsFiles
 	group, err := newCgroup(call)
 	if err != nil {
 		return err

@@ -5,12 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/consentry/consentry/guestwire"
+	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -34,6 +37,7 @@ type instance struct {
 	exit sandbox.Exit
 
 	stopping sync.Once
+	carrying sync.WaitGroup // frames
 
 	mu     sync.Mutex
 	last   int    // number of a process
@@ -63,6 +67,41 @@ func newInstance(machine Machine, peer *guestwire.Peer, spec sandbox.Spec) *inst
 	return i
 }
 
+// carryFrames gives the router a card whose frames the guest sends over the
+// connection.
+func (i *instance) carryFrames(ctx context.Context, hello guestwire.Hello, link *os.File) error {
+	if !hello.Frames {
+		return errors.New("neither the machine nor its guest has a network card")
+	}
+	ours, theirs, err := fdwire.SocketPair()
+	if err != nil {
+		return err
+	}
+	conn, err := net.FileConn(ours)
+	ours.Close()
+	if err != nil {
+		theirs.Close()
+		return err
+	}
+	stream, err := i.peer.Open(ctx, guestwire.VerbFrames, struct{}{}, nil)
+	if err != nil {
+		conn.Close()
+		theirs.Close()
+		return err
+	}
+	for _, way := range []struct {
+		to   io.WriteCloser
+		from io.Reader
+	}{{stream, conn}, {conn, stream}} {
+		i.carrying.Go(func() {
+			io.Copy(way.to, way.from) //nolint:errcheck // without its wire an app is offline
+			conn.Close()
+			stream.Close()
+		})
+	}
+	return connect(theirs, link)
+}
+
 func (i *instance) serve() {
 	defer close(i.served)
 	//nolint:errcheck // its end is what counts
@@ -86,6 +125,7 @@ func (i *instance) await() {
 	}
 	i.peer.Close()
 	<-i.served
+	i.carrying.Wait()
 	//nolint:errcheck // it may have ended by itself
 	i.machine.Kill()
 	//nolint:errcheck // it ends with Kill
