@@ -38,6 +38,10 @@ func Distro(args []string) error {
 		return putLayer(os.Stdin, args[1:])
 	case guestwire.DistroDropPart:
 		return dropLayers(args[1:])
+	case guestwire.DistroDigestPart:
+		return printDigest(os.Stdout)
+	case guestwire.DistroRenewPart:
+		return renew(os.Stdin, args[1:])
 	}
 	return fmt.Errorf("%w: %s knows no %q", sandbox.ErrInvalid, guestwire.DistroPart, args[0])
 }
@@ -81,7 +85,11 @@ func inside(ctx context.Context, args []string) error {
 		return err
 	}
 	go reap(ctx)
-	return errors.Join(g.serve(ctx), g.leave())
+	err = g.serve(ctx)
+	if errors.Is(err, errHungUp) {
+		err = nil // as a machine that powers off
+	}
+	return errors.Join(err, g.leave())
 }
 
 // stdio is a connection of two pipes.
@@ -113,7 +121,8 @@ func moved(fd int, name string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("standard file %d: %w", fd, err)
 	}
-	return os.NewFile(uintptr(n), name), unix.SetNonblock(n, true)
+	err = unix.SetNonblock(n, true) // before os has it, which then waits without a thread
+	return os.NewFile(uintptr(n), name), err
 }
 
 // distroSteps make the place that linuxhost expects out of a distro, in mounts
@@ -230,7 +239,7 @@ func (g *guest) surveyDistro(ctx context.Context) error {
 	if err := g.host.Check(ctx); err != nil {
 		return err
 	}
-	g.hello.Walls = slices.Concat(g.host.Survey(ctx), []sandbox.Wall{g.windows})
+	g.hello.Walls = slices.Concat(g.host.Survey(ctx), []sandbox.Wall{windowsWall()})
 	g.hello.Frames = true
 	return nil
 }

@@ -1,6 +1,8 @@
 package guestinit
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/consentry/consentry/guestwire"
+	"github.com/consentry/consentry/internal/atomicfile"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -40,30 +43,74 @@ const maxLayer = 256 << 30
 
 // putLayer keeps what it reads; the layer appears whole or not at all.
 func putLayer(from io.Reader, args []string) error {
-	if len(args) != 2 { //nolint:mnd // a name and a length
-		return fmt.Errorf("%w: want the name of a layer and its length in bytes", sandbox.ErrInvalid)
-	}
-	name := args[0]
-	length, err := strconv.ParseInt(args[1], 10, 64)
-	if err != nil || length < 0 || length > maxLayer {
-		return fmt.Errorf("%w: a layer of %q bytes", sandbox.ErrInvalid, args[1])
-	}
-	if err := errors.Join(guestwire.CheckDistroName(name), os.MkdirAll(guestwire.DistroLayers, 0o700)); err != nil {
+	name, length, err := nameAndLength(args)
+	if err := errors.Join(err, guestwire.CheckDistroName(name)); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(guestwire.DistroLayers, ".put-*")
+	if err := os.MkdirAll(guestwire.DistroLayers, 0o700); err != nil {
+		return err
+	}
+	if err := keep(from, length, filepath.Join(guestwire.DistroLayers, name), 0o600, ""); err != nil {
+		return fmt.Errorf("layer %s: %w", name, err)
+	}
+	return nil
+}
+
+func nameAndLength(args []string) (name string, length int64, err error) {
+	if len(args) != 2 { //nolint:mnd // these two
+		return "", 0, fmt.Errorf("%w: want a name and a length in bytes, not %q", sandbox.ErrInvalid, args)
+	}
+	length, err = strconv.ParseInt(args[1], 10, 64)
+	if err != nil || length < 0 || length > maxLayer {
+		return "", 0, fmt.Errorf("%w: a length of %q bytes", sandbox.ErrInvalid, args[1])
+	}
+	return args[0], length, nil
+}
+
+// keep writes a file that appears whole or not at all. Where wanted is not "" it
+// is the file's SHA-256.
+func keep(from io.Reader, length int64, path string, mode os.FileMode, wanted string) error {
+	digest := sha256.New()
+	return atomicfile.Stream(path, mode, func(w io.Writer) error {
+		n, err := io.Copy(io.MultiWriter(w, digest), io.LimitReader(from, length))
+		if err == nil && n < length {
+			err = fmt.Errorf("%d bytes of %d have come: %w", n, length, io.ErrUnexpectedEOF)
+		}
+		if sum := hex.EncodeToString(digest.Sum(nil)); err == nil && wanted != "" && sum != wanted {
+			err = fmt.Errorf("%w: SHA-256 is %s, not %s", sandbox.ErrInvalid, sum, wanted)
+		}
+		return err
+	})
+}
+
+// printDigest says which program this is.
+func printDigest(to io.Writer) error {
+	self, err := os.Open(selfPath)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) //nolint:errcheck // it has its name by then, or is waste
-	n, err := io.Copy(f, io.LimitReader(from, length))
-	if err == nil && n < length {
-		err = fmt.Errorf("%d bytes of %d have come: %w", n, length, io.ErrUnexpectedEOF)
+	defer self.Close()
+	digest := sha256.New()
+	if _, err := io.Copy(digest, self); err != nil {
+		return err
 	}
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("layer %s: %w", name, err)
+	_, err = fmt.Fprintln(to, hex.EncodeToString(digest.Sum(nil)))
+	return err
+}
+
+const selfPath = "/proc/self/exe"
+
+// renew puts another program in this one's place. Apps that run go on with what
+// they began with.
+func renew(from io.Reader, args []string) error {
+	sum, length, err := nameAndLength(args)
+	if err != nil {
+		return err
 	}
-	return os.Rename(f.Name(), filepath.Join(guestwire.DistroLayers, name))
+	if err := keep(from, length, guestwire.DistroProgram, 0o755, sum); err != nil {
+		return fmt.Errorf("program of the distro: %w", err)
+	}
+	return nil
 }
 
 // dropLayers removes layers; those that are mounted go when they are no more.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/consentry/consentry/guestwire"
 	"github.com/consentry/consentry/linuxhost"
-	"github.com/consentry/consentry/sandbox"
 )
 
 // stateDir is linuxhost's own, and self this program, in the guest.
@@ -65,10 +64,9 @@ type guest struct {
 	shared bool
 
 	// Of a distro, see distro_linux.go.
-	run     guestwire.DistroRun
-	lock    *os.File
-	card    *os.File // the frames of the app's card
-	windows sandbox.Wall
+	run  guestwire.DistroRun
+	lock *os.File
+	card *os.File // the frames of the app's card
 }
 
 // step is one line of the set-up; an error bears its name.
@@ -97,6 +95,9 @@ func (g *guest) setUp(ctx context.Context, steps []step) error {
 	return nil
 }
 
+// errHungUp is the end of a guest whose host has gone.
+var errHungUp = errors.New("the host has hung up")
+
 // serve greets the host and answers it until it says power off, or hangs up.
 func (g *guest) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -113,7 +114,7 @@ func (g *guest) serve(ctx context.Context) error {
 	if s.told() {
 		return nil
 	}
-	return fmt.Errorf("the host has hung up: %w", err)
+	return fmt.Errorf("%w: %w", errHungUp, err)
 }
 
 func newHost(c linuxhost.Config) *linuxhost.Host {

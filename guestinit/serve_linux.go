@@ -68,16 +68,21 @@ func (s *server) handle(ctx context.Context, c *guestwire.Call) error {
 	case guestwire.VerbSignal, guestwire.VerbResize:
 		return s.forward(ctx, c)
 	}
-	return ofApp(ctx, c, app)
+	return s.ofApp(ctx, c, app)
 }
 
 // ofApp answers what is asked of the app as a whole.
-func ofApp(ctx context.Context, c *guestwire.Call, app sandbox.Instance) error {
+func (s *server) ofApp(ctx context.Context, c *guestwire.Call, app sandbox.Instance) error {
 	var answer any
 	var err error
 	switch c.Verb {
 	case guestwire.VerbPosture:
-		answer, err = app.Posture(ctx)
+		var p sandbox.Posture
+		p, err = app.Posture(ctx)
+		if s.shared {
+			p.Walls = append(p.Walls, windowsWall())
+		}
+		answer = p
 	case guestwire.VerbStats:
 		answer, err = app.(sandbox.Statser).Stats(ctx)
 	case guestwire.VerbPause:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -14,18 +15,17 @@ import (
 	"github.com/consentry/consentry/sandbox"
 )
 
-// windowsWall is the name of what noWindows found to stand.
-const windowsWall = "nothing of Windows"
-
 // noWindows refuses a distro from which Windows can be reached: its drives are
 // mounted, or the kernel hands Windows programs to an interpreter (interop).
-func (g *guest) noWindows(context.Context) error {
+func (*guest) noWindows(context.Context) error { return lookForWindows() }
+
+func lookForWindows() error {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return err
 	}
 	if found := windowsMounts(string(mounts)); len(found) > 0 {
-		return fmt.Errorf("%w: files of Windows are mounted on %s: import the distro of consentry anew (consentry doctor says how)", sandbox.ErrWall, strings.Join(found, ", "))
+		return fmt.Errorf("%w: files of Windows are mounted on %s: look for who mounted them; to begin anew, wsl --unregister consentry (what apps have written in it is lost)", sandbox.ErrWall, strings.Join(found, ", "))
 	}
 	found, err := interpreters()
 	if err != nil {
@@ -34,27 +34,43 @@ func (g *guest) noWindows(context.Context) error {
 	if len(found) > 0 {
 		return fmt.Errorf("%w: the kernel, which all WSL distros share, runs programs of Windows (%s): write [interop] enabled=false into /etc/wsl.conf of the distros that have it on, then wsl --shutdown", sandbox.ErrWall, strings.Join(found, ", "))
 	}
-	g.windows = sandbox.Wall{Name: windowsWall, Required: true, Stands: true, Detail: "no drive of Windows is mounted, no program of Windows is run"}
 	return nil
 }
 
+// windowsWall looks again: the kernel is shared with distros that may change
+// what it runs.
+func windowsWall() sandbox.Wall {
+	w := sandbox.Wall{Name: "nothing of Windows", Required: true, Stands: true, Detail: "no drive of Windows is mounted, no program of Windows is run"}
+	if err := lookForWindows(); err != nil {
+		w.Stands, w.Detail = false, err.Error()
+	}
+	return w
+}
+
 // windowsMounts are the places of mountinfo (proc_pid_mountinfo(5)) that show
-// files of Windows: drvfs by itself, or over the transports that WSL has for it.
-// A distro of ours has none of them for anything else.
+// files of Windows: drvfs by itself, over the transports that WSL has for it, or
+// anything that calls itself a drive. A distro of ours has none of them for
+// anything else.
 func windowsMounts(mountinfo string) []string {
 	var found []string
 	for line := range strings.Lines(mountinfo) {
 		left, right, _ := strings.Cut(line, " - ")
 		place, kind := strings.Fields(left), strings.Fields(right)
-		if len(place) < 5 || len(kind) == 0 {
+		const placeAt, source = 4, 1
+		if len(place) <= placeAt || len(kind) <= source {
 			continue
 		}
-		if slices.Contains([]string{"drvfs", "9p", "virtiofs"}, kind[0]) {
-			found = append(found, place[4])
+		if slices.Contains(windowsKinds, kind[0]) || drive.MatchString(kind[source]) {
+			found = append(found, place[placeAt])
 		}
 	}
 	return found
 }
+
+var (
+	windowsKinds = []string{"drvfs", "9p", "virtiofs"}
+	drive        = regexp.MustCompile(`^(?i:[a-z]:|drvfs)`)
+)
 
 // binfmtDir is where the kernel shows which interpreter runs what (its
 // Documentation/admin-guide/binfmt-misc.rst).

@@ -29,6 +29,11 @@ const (
 	DistroPutPart = "put"
 	// DistroDropPart removes the layers that are named.
 	DistroDropPart = "drop"
+	// DistroDigestPart prints the SHA-256 of the program, in hex.
+	DistroDigestPart = "digest"
+	// DistroRenewPart puts standard input in the program's place; its SHA-256
+	// and its length in bytes follow.
+	DistroRenewPart = "renew"
 
 	// Where the distro keeps what outlives a run: ext4 images of layers, the
 	// writable layers, the volumes.

@@ -1,0 +1,135 @@
+package wsl_test
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Here a distro is a folder that is entered for real: mounts of its own, the
+// folder as root, and in it what WSL mounts in one.
+
+const enterRole = "enter-distro"
+
+func unpack(archive, dir string) error {
+	f, err := os.Open(archive)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for r := tar.NewReader(f); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		path := filepath.Join(dir, filepath.FromSlash(h.Name))
+		if h.Typeflag == tar.TypeDir {
+			if err := os.MkdirAll(path, 0o755); err != nil {
+				return err
+			}
+			continue
+		}
+		to, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, os.FileMode(h.Mode))
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(to, r)
+		if err := errors.Join(err, to.Close()); err != nil {
+			return err
+		}
+	}
+}
+
+// enter runs a program in a distro. Files of world plant what is wrong with it.
+func enter(world, distro string, program []string) int {
+	cmd := exec.Command("/proc/self/exe", append([]string{distro, world}, program...)...)
+	cmd.Args[0] = enterRole
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	if _, err := os.Stat(filepath.Join(world, plantInterop)); err == nil {
+		// The registrations of this namespace only, not those of the machine.
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
+		one := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}
+		cmd.SysProcAttr.UidMappings, cmd.SysProcAttr.GidMappings = one, one
+	}
+	err := cmd.Run()
+	var ended *exec.ExitError
+	if errors.As(err, &ended) {
+		return max(ended.ExitCode(), 1)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+const (
+	plantDrive   = "plant-drive"
+	plantInterop = "plant-interop"
+)
+
+func role(args []string) (code int, mine bool) {
+	if len(args) < 4 || args[0] != enterRole {
+		return 0, false
+	}
+	fmt.Fprintln(os.Stderr, "pretend wsl:", inside(args[1], args[2], args[3:]))
+	return 1, true
+}
+
+// inside makes folder the root and becomes the program.
+func inside(folder, world string, program []string) error {
+	planted := func(name string) bool {
+		_, err := os.Stat(filepath.Join(world, name))
+		return err == nil
+	}
+	drive, interop := planted(plantDrive), planted(plantInterop)
+	mounts := []struct {
+		source, target, kind string
+		flags                uintptr
+	}{
+		{"", "/", "", unix.MS_REC | unix.MS_PRIVATE},
+		{folder, folder, "", unix.MS_BIND},
+		{"/proc", folder + "/proc", "", unix.MS_BIND | unix.MS_REC},
+		{"/sys", folder + "/sys", "", unix.MS_BIND | unix.MS_REC},
+		{"/dev", folder + "/dev", "", unix.MS_BIND | unix.MS_REC},
+	}
+	for _, m := range mounts {
+		if err := unix.Mount(m.source, m.target, m.kind, m.flags, ""); err != nil {
+			return fmt.Errorf("%s: %w", m.target, err)
+		}
+	}
+	if drive {
+		if err := errors.Join(os.MkdirAll(folder+"/mnt/c", 0o755), unix.Mount(`C:\`, folder+"/mnt/c", "tmpfs", 0, "")); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(unix.Chdir(folder), unix.PivotRoot(".", "."), unix.Unmount(".", unix.MNT_DETACH), unix.Chdir("/")); err != nil {
+		return fmt.Errorf("root: %w", err)
+	}
+	if interop {
+		if err := registerInterop(); err != nil {
+			return err
+		}
+	}
+	return unix.Exec(program[0], program, []string{"PATH=/bin", "WSL_DISTRO_NAME=consentry"})
+}
+
+// registerInterop does what Microsoft's init does where interop is on.
+func registerInterop() error {
+	const dir = "/proc/sys/fs/binfmt_misc"
+	if err := unix.Mount("binfmt_misc", dir, "binfmt_misc", 0, ""); err != nil {
+		return fmt.Errorf("binfmt_misc: %w", err)
+	}
+	return os.WriteFile(dir+"/register", []byte(":WSLInterop:M::MZ::/init:P"), 0)
+}
