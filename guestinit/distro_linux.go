@@ -172,12 +172,12 @@ func (g *guest) takePlace(ctx context.Context) error {
 
 // mountLayers shows the layers, read-only, where every guest has them.
 func (g *guest) mountLayers(context.Context) error {
-	if err := unix.Mount("tmpfs", guestwire.FilesDir, "tmpfs", quiet, "mode=700,size=1m"); err != nil {
-		return fmt.Errorf("%s: %w", guestwire.FilesDir, err)
+	if err := ownFiles(); err != nil {
+		return err
 	}
 	for n, name := range g.run.Layers {
-		target := filepath.Join(guestwire.FilesDir, guestwire.LayerName(n))
-		if err := os.MkdirAll(target, 0o700); err != nil {
+		target, err := layerPlace(n)
+		if err != nil {
 			return err
 		}
 		if err := mountImage(filepath.Join(guestwire.DistroLayers, name), target); err != nil {

@@ -63,10 +63,14 @@ type guest struct {
 	// clock is left alone, and the user may have waived a wall.
 	shared bool
 
+	boot guestwire.BootLine
+	// mapsFiles: layers are images, whose files bear the ids that apps know.
+	mapsFiles bool
+	card      *os.File // frames of the app's card, where the machine has none
+
 	// Of a distro, see distro_linux.go.
 	run  guestwire.DistroRun
 	lock *os.File
-	card *os.File // the frames of the app's card
 }
 
 // step is one line of the set-up; an error bears its name.

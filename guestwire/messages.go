@@ -18,6 +18,10 @@ const (
 // LayerName is the name below FilesDir of the layer with that index.
 func LayerName(n int) string { return "l/" + strconv.Itoa(n) }
 
+// ImageSuffix is what an ext4 image that is to be mounted as a layer is called
+// after, beside the folder that it is mounted on.
+const ImageSuffix = ".ext4"
+
 // WritableName is the name below FilesDir of the folder with the writable layer,
 // upper and work.
 const WritableName = "w"

@@ -25,6 +25,14 @@ END
   lld-link /dll /noentry /nodefaultlib "$work/prng.obj" "$work/advapi32.lib" /export:ProcessPrng "/out:$1"
 }
 
+# pretend_hcs FILE: a computecore.dll that notes how it is called.
+pretend_hcs() {
+  printf 'LIBRARY kernel32.dll\nEXPORTS\nCreateFileW\nWriteFile\nCloseHandle\nGetEnvironmentVariableW\nLocalAlloc\nSleep\n' >"$work/kernel32.def"
+  llvm-dlltool -m i386:x86-64 -d "$work/kernel32.def" -l "$work/kernel32.lib"
+  clang --target=x86_64-pc-windows-msvc -fno-builtin -O2 -c vmhost/hcs/testdata/computecore.c -o "$work/computecore.obj"
+  lld-link /dll /noentry /nodefaultlib "$work/computecore.obj" "$work/kernel32.lib" "/out:$1"
+}
+
 export WINEPREFIX=$work/prefix WINEARCH=win64 WINEDEBUG=-all
 # Whatever still runs in our folder ends with us, an agent that was started too.
 finish() { /usr/lib/wine/wineserver64 -k >/dev/null 2>&1 || true; }
@@ -42,17 +50,25 @@ GOOS=wasip1 GOARCH=wasm go build -o "$work/go.wasm" ./wasmhost/testdata/conforma
 /usr/bin/rustc --target wasm32-wasi -O -o "$work/rust.wasm" wasmhost/testdata/conformance.rs
 
 export GOOS=windows GOARCH=amd64 CGO_ENABLED=0
-go vet -tags wine ./wasmhost/... ./agent/ipc ./agent/client ./cmd/...
+go vet -tags wine ./wasmhost/... ./agent/ipc ./agent/client ./vmhost/... ./cmd/...
 go test -c -tags wine -o "$work/wasmhost.exe" ./wasmhost
 go test -c -o "$work/ipc.exe" ./agent/ipc
+go test -c -o "$work/wsl-tests.exe" ./vmhost/wsl
+go test -c -tags wine -o "$work/hcs.exe" ./vmhost/hcs
 go build -o "$work/" ./cmd/consentry ./cmd/consentry-agent
 
-rm -rf "$WINEPREFIX"/drive_c/users/*/Temp/{conformance,pipe}*
+rm -rf "$WINEPREFIX"/drive_c/users/*/Temp/{conformance,pipe,wsl-test,hcs-test}*
 
 # there PROGRAM ARG...: runs it under Wine.
 there() { timeout 300 "$wine" "$work/$1" "${@:2}" </dev/null; }
 
 (cd agent/ipc && there ipc.exe -test.v -test.run 'Pipe|Windows')
+(cd vmhost/wsl && there wsl-tests.exe -test.v)
+hcs=$WINEPREFIX/drive_c/windows/system32/computecore.dll
+rm -f "$hcs"
+(cd vmhost/hcs && there hcs.exe -test.v -test.run Absent)
+pretend_hcs "$hcs"
+(cd vmhost/hcs && there hcs.exe -test.v -test.run '^Test(LibraryCalls|Refusals|Boot)$')
 (cd wasmhost && CONSENTRY_MODULES=Z:$work there wasmhost.exe -test.v -test.timeout 4m -test.run '^Test(Conformance|Warm)$')
 
 # Command line and agent as two processes: it is started once, answers over the

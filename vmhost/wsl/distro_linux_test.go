@@ -9,12 +9,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
 // Here a distro is a folder that is entered for real: mounts of its own, the
 // folder as root, and in it what WSL mounts in one.
+
+func tempDir(t testing.TB) string { return t.TempDir() }
+
+func removeDistro(dir string) error { return os.RemoveAll(dir) }
 
 const enterRole = "enter-distro"
 

@@ -2,7 +2,24 @@
 
 package wsl_test
 
-import "os"
+import (
+	"errors"
+	"os"
+	"testing"
+)
+
+// tempDir stays: Wine 8 cannot do what Go removes folders by. The script that
+// runs this removes it.
+func tempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "wsl-test-*")
+	must(t, err)
+	return dir
+}
+
+func removeDistro(dir string) error {
+	return errors.Join(os.Remove(dir+"/rootfs.tar"), os.Remove(dir))
+}
 
 func role([]string) (code int, mine bool) { return 0, false }
 

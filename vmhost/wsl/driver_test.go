@@ -30,9 +30,9 @@ const goodStatus = "Default Distribution: Ubuntu\nDefault Version: 2\n"
 
 func newDriver(t testing.TB, w *world) *wsl.Driver {
 	t.Helper()
-	guest := filepath.Join(t.TempDir(), "consentry-guest")
+	guest := filepath.Join(tempDir(t), "consentry-guest")
 	must(t, os.WriteFile(guest, []byte("program"), 0o600))
-	return wsl.New(wsl.Config{WSL: w.program("wsl.exe"), Guest: guest, Dir: t.TempDir()})
+	return wsl.New(wsl.Config{WSL: w.program("wsl.exe"), Guest: guest, Dir: tempDir(t)})
 }
 
 // TestCheck: each thing that is missing is named with what to do, in whatever
@@ -73,7 +73,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestCheckWithoutWSL(t *testing.T) {
-	d := wsl.New(wsl.Config{WSL: filepath.Join(t.TempDir(), "wsl.exe"), Guest: "nothing-there"})
+	d := wsl.New(wsl.Config{WSL: filepath.Join(tempDir(t), "wsl.exe"), Guest: "nothing-there"})
 	if err := d.Check(t.Context()); !errors.Is(err, sandbox.ErrNotSupported) || !strings.Contains(err.Error(), "wsl --install") {
 		t.Error(err)
 	}
@@ -87,7 +87,7 @@ func TestCheckWithoutWSL(t *testing.T) {
 
 // imageSpec is a run of one layer, which is put where the name says.
 func imageSpec(t testing.TB, layer string) sandbox.Spec {
-	path := filepath.Join(t.TempDir(), layer)
+	path := filepath.Join(tempDir(t), layer)
 	must(t, os.WriteFile(path, []byte("an ext4 image"), 0o600))
 	return sandbox.Spec{ID: "run1", Name: "app", Image: &sandbox.Image{Lower: []string{path}}}
 }
@@ -161,7 +161,7 @@ func TestRefused(t *testing.T) {
 	folder.Mounts = []sandbox.Mount{{Source: `C:\Users\me`, Target: "/share"}}
 	name := imageSpec(t, "aa11 $(calc).ext4")
 	tree := imageSpec(t, "aa11.ext4")
-	tree.Image.Lower = []string{t.TempDir()}
+	tree.Image.Lower = []string{tempDir(t)}
 	for what, spec := range map[string]sandbox.Spec{"use a volume": folder, "no name in a distro": name, "no ext4 image": tree} {
 		_, err := newDriver(t, w).Boot(t.Context(), vmhost.Config{Spec: spec})
 		if err == nil || !strings.Contains(err.Error(), what) && !strings.Contains(err.Error(), "001") {

@@ -38,7 +38,7 @@ func TestPortProxy(t *testing.T) {
 	w := newWorld(t)
 	const others = "0.0.0.0 8080 192.168.1.9 80\n127.0.0.1 9000 10.1.1.1 9000"
 	must(t, os.WriteFile(filepath.Join(w.dir, "rules"), []byte(others), 0o600))
-	p := w.proxy(filepath.Join(t.TempDir(), "rules.json"))
+	p := w.proxy(filepath.Join(tempDir(t), "rules.json"))
 	must(t, p.Add(t.Context(), ruleTo(8080, "172.23.64.5:8080")))
 	w.called("netsh interface portproxy add v4tov4 listenaddress=127.0.0.1 listenport=8080 connectaddress=172.23.64.5 connectport=8080")
 	if got := w.rules(); got != others+"\n127.0.0.1 8080 172.23.64.5 8080" {
@@ -64,7 +64,7 @@ func TestPortProxy(t *testing.T) {
 // made it.
 func TestPortProxyAfterAKill(t *testing.T) {
 	w := newWorld(t)
-	state := filepath.Join(t.TempDir(), "rules.json")
+	state := filepath.Join(tempDir(t), "rules.json")
 	p := w.proxy(state)
 	must(t, p.Add(t.Context(), ruleTo(8080, "172.23.64.5:8080")))
 	must(t, p.Add(t.Context(), ruleTo(8081, "172.23.64.5:8081")))
@@ -90,7 +90,7 @@ func TestPortProxyWithoutAYes(t *testing.T) {
 		"no":   func(context.Context, string, []string) error { return no },
 		"lied": func(context.Context, string, []string) error { return nil },
 	} {
-		state := filepath.Join(t.TempDir(), "rules.json")
+		state := filepath.Join(tempDir(t), "rules.json")
 		p, err := wsl.OpenPortProxy(t.Context(), wsl.PortProxyConfig{Netsh: w.program("netsh.exe"), State: state, Elevate: elevate})
 		must(t, err)
 		if err := p.Add(t.Context(), ruleTo(8080, "172.23.64.5:8080")); err == nil {

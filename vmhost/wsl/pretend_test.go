@@ -124,7 +124,7 @@ func wslExe(dir string, args []string) int {
 		}
 		say(answer{Out: "The operation completed successfully. \n", Wide: true})
 	case len(args) == 2 && args[0] == "--unregister":
-		if err := os.RemoveAll(distro(args[1])); err != nil {
+		if err := removeDistro(distro(args[1])); err != nil {
 			return fail(err)
 		}
 	case len(args) > 7 && args[0] == "--distribution":
@@ -146,7 +146,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t, t.TempDir()}
+	w := &world{t, tempDir(t)}
 	self, err := os.Executable()
 	must(t, err)
 	for _, name := range []string{"wsl.exe", "netsh.exe"} {
@@ -194,7 +194,7 @@ func (w *world) calls() []string {
 
 func (w *world) forget() {
 	w.t.Helper()
-	must(w.t, os.RemoveAll(filepath.Join(w.dir, callsFile)))
+	must(w.t, os.Remove(filepath.Join(w.dir, callsFile)))
 }
 
 // called wants exactly one call that begins with these words.
