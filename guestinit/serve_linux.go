@@ -67,6 +67,8 @@ func (s *server) handle(ctx context.Context, c *guestwire.Call) error {
 		return s.wait(ctx, c)
 	case guestwire.VerbSignal, guestwire.VerbResize:
 		return s.forward(ctx, c)
+	case guestwire.VerbRelay:
+		return s.relay(ctx, c)
 	}
 	return s.ofApp(ctx, c, app)
 }

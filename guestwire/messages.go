@@ -2,6 +2,7 @@ package guestwire
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -44,6 +45,7 @@ const (
 	VerbUnpause  = "unpause"
 	VerbClock    = "clock"  // Clock: the host's time, after a pause of the whole machine
 	VerbFrames   = "frames" // then the frames of the app's card, as QEMU's -netdev stream has them; see Hello.Frames
+	VerbRelay    = "relay"  // Relay; answered by Relayed; the relay ends with the stream
 	VerbPowerOff = "poweroff"
 )
 
@@ -103,6 +105,17 @@ func (e *Ended) Check() {
 	const maxCode = 255
 	e.Exit.Code = min(max(e.Exit.Code, 0), maxCode)
 	e.Exit.Reason = clean(e.Exit.Reason)
+}
+
+// Relay asks a guest that shares a network with others (a WSL distro) to pass on
+// what connects to it there to a TCP port of the app.
+type Relay struct {
+	Port uint16 `json:"port"`
+}
+
+// Relayed is where it listens.
+type Relayed struct {
+	Address netip.AddrPort `json:"address"`
 }
 
 // Clock is the host's.

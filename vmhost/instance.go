@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -103,6 +104,26 @@ func (i *instance) carryFrames(ctx context.Context, hello guestwire.Hello, link 
 		})
 	}
 	return connect(theirs, link)
+}
+
+// Relay has the guest pass on connections from the network that it shares with
+// others to a TCP port of the app, until ctx ends; ended is closed then. It is for
+// drivers whose guests are in such a network (WSL).
+func (i *instance) Relay(ctx context.Context, port uint16) (address netip.AddrPort, ended <-chan struct{}, err error) {
+	var answer guestwire.Relayed
+	stream, err := i.peer.Open(ctx, guestwire.VerbRelay, guestwire.Relay{Port: port}, &answer)
+	if err != nil {
+		return address, nil, err
+	}
+	over := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { stream.Close() })
+	go func() {
+		defer close(over)
+		defer stop()
+		io.Copy(io.Discard, stream) //nolint:errcheck // any end is the end
+		stream.Close()
+	}()
+	return answer.Address, over, nil
 }
 
 func (i *instance) serve() {

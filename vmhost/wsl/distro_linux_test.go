@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -20,6 +21,8 @@ import (
 func tempDir(t testing.TB) string { return t.TempDir() }
 
 func removeDistro(dir string) error { return os.RemoveAll(dir) }
+
+const distroAddress = "172.23.64.5"
 
 const enterRole = "enter-distro"
 
@@ -67,6 +70,9 @@ func enter(world, distro string, program []string) int {
 		one := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}
 		cmd.SysProcAttr.UidMappings, cmd.SysProcAttr.GidMappings = one, one
 	}
+	if _, err := os.Stat(filepath.Join(world, ownNetwork)); err == nil {
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWNET
+	}
 	err := cmd.Run()
 	var ended *exec.ExitError
 	if errors.As(err, &ended) {
@@ -82,6 +88,7 @@ func enter(world, distro string, program []string) int {
 const (
 	plantDrive   = "plant-drive"
 	plantInterop = "plant-interop"
+	ownNetwork   = "own-network" // with an eth0, as WSL's machine has
 )
 
 func role(args []string) (code int, mine bool) {
@@ -99,6 +106,13 @@ func inside(folder, world string, program []string) error {
 		return err == nil
 	}
 	drive, interop := planted(plantDrive), planted(plantInterop)
+	if planted(ownNetwork) {
+		for _, words := range []string{"link add eth0 type dummy", "address add " + distroAddress + "/20 dev eth0", "link set eth0 up", "link set lo up"} {
+			if out, err := exec.Command("ip", strings.Fields(words)...).CombinedOutput(); err != nil {
+				return fmt.Errorf("ip %s: %w: %s", words, err, out)
+			}
+		}
+	}
 	mounts := []struct {
 		source, target, kind string
 		flags                uintptr

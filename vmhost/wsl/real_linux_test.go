@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -446,6 +447,63 @@ func (*onlyGranted) Open(context.Context, sandbox.DataRequest) (sandbox.DataRepl
 	return sandbox.DataReply{}, sandbox.ErrDenied
 }
 func (*onlyGranted) File(context.Context, sandbox.FileRequest) error { return sandbox.ErrDenied }
+
+// relayer is what an app in a distro can do for portproxy.
+type relayer interface {
+	Relay(context.Context, uint16) (netip.AddrPort, <-chan struct{}, error)
+}
+
+// TestRelayOfDistro: who connects to the distro's own address reaches the app,
+// until the relay is ended, and the app reaches nothing by it.
+func TestRelayOfDistro(t *testing.T) {
+	r := newReal(t)
+	must(t, os.WriteFile(filepath.Join(r.dir, ownNetwork), nil, 0o600))
+	spec := r.spec(`echo ready; while :; do echo "from the app" | nc -l -p 8080; done & sleep 600`)
+	_, err := r.run(spec, func(app sandbox.Instance) {
+		ctx, cancel := context.WithCancel(t.Context())
+		address, ended, err := app.(relayer).Relay(ctx, 8080)
+		must(t, err)
+		if address.Addr().String() != distroAddress {
+			t.Errorf("it listens on %s", address)
+		}
+		pid := r.guestOf(spec.ID)
+		connect := func() string {
+			out, _ := exec.Command("nsenter", "-t", pid, "-n", "busybox", "nc", "-w", "5", address.Addr().String(), fmt.Sprint(address.Port())).CombinedOutput()
+			return string(out)
+		}
+		got := ""
+		for range 100 { // nc listens anew after each connection
+			if got = connect(); got == "from the app\n" {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		if got != "from the app\n" {
+			t.Errorf("through the relay came %q", got)
+		}
+		if got := execed(t, app, shell("nc -w 2 "+address.Addr().String()+" "+fmt.Sprint(address.Port())+" </dev/null || echo no")); !strings.HasSuffix(got.out, "no\n") {
+			t.Errorf("from the app: %+v", got)
+		}
+		cancel()
+		<-ended
+		if got := connect(); !strings.Contains(got, "refused") {
+			t.Errorf("after its end: %q", got)
+		}
+		if _, _, err := app.(relayer).Relay(t.Context(), 0); !errors.Is(err, sandbox.ErrInvalid) {
+			t.Errorf("port 0: %v", err)
+		}
+		must(t, app.Stop(context.Background()))
+	})
+	must(t, err)
+}
+
+// guestOf is the number of a process of a run's guestinit.
+func (r *real) guestOf(id string) string {
+	r.t.Helper()
+	out, err := exec.Command("pgrep", "-f", "^/consentry/guest wsl inside .*-id "+id).Output()
+	must(r.t, err)
+	return strings.Fields(string(out))[0]
+}
 
 // TestDistroUnderAttack tries the row about vsock, which is WSL's way to
 // Windows, and its neighbours.
