@@ -107,7 +107,7 @@ func inside(folder, world string, program []string) error {
 	}
 	drive, interop := planted(plantDrive), planted(plantInterop)
 	if planted(ownNetwork) {
-		for _, words := range []string{"link add eth0 type dummy", "address add " + distroAddress + "/20 dev eth0", "link set eth0 up", "link set lo up"} {
+		for _, words := range []string{"tuntap add dev eth0 mode tap", "address add " + distroAddress + "/20 dev eth0", "link set eth0 up", "link set lo up"} {
 			if out, err := exec.Command("ip", strings.Fields(words)...).CombinedOutput(); err != nil {
 				return fmt.Errorf("ip %s: %w: %s", words, err, out)
 			}
