@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -153,6 +154,9 @@ func (d *Driver) bring(ctx context.Context, layers []string) (names []string, er
 		return nil, err
 	}
 	has := parseNames(out)
+	if err := d.drop(ctx, has, layers); err != nil {
+		return nil, err
+	}
 	for _, path := range layers {
 		name := strings.ToLower(filepath.Base(path))
 		if err := guestwire.CheckDistroName(name); err != nil {
@@ -167,6 +171,30 @@ func (d *Driver) bring(ctx context.Context, layers []string) (names []string, er
 		names = append(names, name)
 	}
 	return names, nil
+}
+
+// drop removes layers from the distro, once, that the store here has no more.
+// Those of apps that run stay mounted until their end.
+func (d *Driver) drop(ctx context.Context, has, layers []string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.swept || len(layers) == 0 {
+		return nil
+	}
+	store := filepath.Dir(layers[0])
+	var stale []string
+	for _, name := range has {
+		_, err := os.Stat(filepath.Join(store, name))
+		if errors.Is(err, fs.ErrNotExist) && len(stale) < guestwire.MaxDistroNames {
+			stale = append(stale, name)
+		}
+	}
+	d.swept = true
+	if len(stale) == 0 {
+		return nil
+	}
+	_, err := d.call(ctx, callTime, nil, inDistro(append([]string{guestwire.DistroDropPart}, stale...)...)...)
+	return err
 }
 
 func (d *Driver) put(ctx context.Context, path, name string) error {

@@ -34,6 +34,7 @@ type Driver struct {
 
 	mu       sync.Mutex
 	prepared bool // the distro is there, and ours
+	swept    bool // of layers that nobody has any more
 }
 
 // New returns a Driver. It touches nothing until Check or Boot.

@@ -133,7 +133,11 @@ func TestCalls(t *testing.T) {
 	}
 
 	w.forget()
+	guest[program+"layers"] = answer{Out: "aa11.ext4\nbb22.ext4\n"} // of which the store has one
+	guest[program+"drop"] = answer{}
+	w.answers(guest)
 	boot(newDriver(t, w), spec) // of another program
+	w.called(program + "drop bb22.ext4")
 	w.called(program + "digest")
 	if call := w.called(program + "renew "); !strings.HasSuffix(call, " 7") {
 		t.Error(call)
