@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs the file tests of modules as a Windows program under Wine. The modules are
-# built here: there is no compiler there.
+# Runs the file tests of modules, the agent's pipe, and the drivers for WSL and
+# Hyper-V as Windows programs under Wine. Modules are built here: there is no
+# compiler there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 wine=/usr/lib/wine/wine64
@@ -82,7 +83,13 @@ first=$(there consentry.exe version --json)
 second=$(there consentry.exe version --json)
 pid() { sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' <<<"$1" | head -n 1; }
 [ -n "$(pid "$first")" ] && [ "$(pid "$first")" = "$(pid "$second")" ] || { echo "no agent: $first / $second" >&2; exit 1; }
-there consentry.exe doctor || true
+rm -f "$hcs" # Wine has no Hyper-V
+missing=$(there consentry.exe doctor || true)
+echo "$missing"
+for word in 'vm/wsl' 'wsl --install' 'vm/hcs' 'Microsoft-Hyper-V' 'start nowhere else'; do
+  grep -qF "$word" <<<"$missing" || { echo "doctor does not say: $word" >&2; exit 1; }
+done
+there consentry-agent.exe remove-distro # nothing to remove is no fault of an uninstaller
 said=$(there consentry.exe run --rm --no-input "Z:$work/c.wasm" 2>&1) && { echo "a module ran without walls: $said" >&2; exit 1; }
 grep -q 'passes no open files between processes' <<<"$said" || { echo "it said: $said" >&2; exit 1; }
 there consentry.exe requests

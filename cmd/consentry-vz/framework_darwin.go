@@ -208,10 +208,6 @@ var states = map[fw.VirtualMachineState]string{
 
 func (r *running) State() string { return states[r.machine.State()] }
 
-func (r *running) Pause() error { return r.machine.Pause() }
-
-func (r *running) Resume() error { return r.machine.Resume() }
-
 // Stop pulls the plug.
 func (r *running) Stop() error {
 	if !r.machine.CanStop() {

@@ -18,14 +18,10 @@ const SocketFD = 3
 //	  | -----------------------------> | until it has stopped
 //	  | state                          |
 //	  | -----------------------------> | as the framework says it
-//	  | pause | resume                 |
-//	  | -----------------------------> |
 const (
-	verbBoot   = "boot"
-	verbWait   = "wait"
-	verbState  = "state"
-	verbPause  = "pause"
-	verbResume = "resume"
+	verbBoot  = "boot"
+	verbWait  = "wait"
+	verbState = "state"
 )
 
 // Machine is all that is told of one. Paths are of this system.

@@ -24,8 +24,6 @@ type Hypervisor interface {
 type Running interface {
 	Wait() error // until it has stopped; nil after a power off
 	State() string
-	Pause() error
-	Resume() error
 	Stop() error // at once
 }
 
@@ -67,10 +65,6 @@ func (s *helper) handle(ctx context.Context, verb string, body json.RawMessage, 
 		return wait(ctx, m)
 	case verbState:
 		return wire.Reply{Body: state{m.State()}}, nil
-	case verbPause:
-		return wire.Reply{}, m.Pause()
-	case verbResume:
-		return wire.Reply{}, m.Resume()
 	}
 	return wire.Reply{}, fmt.Errorf("%w: the helper knows no %q", sandbox.ErrInvalid, verb)
 }

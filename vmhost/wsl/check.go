@@ -26,6 +26,7 @@ var causes = []struct{ part, what, remedy string }{
 	{"WSL_E_WSL_OPTIONAL_COMPONENT_REQUIRED", "the Windows feature for WSL is off", installWSL},
 	{"0x8007019e", "the Windows feature for WSL is off", installWSL},
 	{"WSL_E_VIRTUAL_MACHINE_PLATFORM_REQUIRED", "the Windows feature Virtual Machine Platform is off", installWSL},
+	{"WSL_E_NOT_A_LINUX_DISTRO", "this WSL does not take consentry's distro", updateWSL},
 	{"WSL_E_DISTRO_NOT_FOUND", "the distro of consentry is gone", "start the app again: it is imported anew"},
 	{"MountVhd", "the disk of consentry's distro cannot be opened", "wsl --unregister " + Distro + ", and start the app again (what apps have written in it is lost)"},
 	{"0x80070005", "WSL is forbidden to this user", "ask whoever administers this computer for WSL"},

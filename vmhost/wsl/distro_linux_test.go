@@ -47,6 +47,12 @@ func unpack(archive, dir string) error {
 			}
 			continue
 		}
+		if h.Typeflag == tar.TypeSymlink {
+			if err := os.Symlink(h.Linkname, path); err != nil {
+				return err
+			}
+			continue
+		}
 		to, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, os.FileMode(h.Mode))
 		if err != nil {
 			return err

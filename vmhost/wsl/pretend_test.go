@@ -1,6 +1,7 @@
 package wsl_test
 
 import (
+	"archive/tar"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -119,6 +120,9 @@ func wslExe(dir string, args []string) int {
 		}
 		say(answer{Out: names, Wide: true})
 	case len(args) == 6 && args[0] == "--import":
+		if !isDistro(args[3]) {
+			return fail(errors.New("The imported file is not a valid Linux distribution.\nError code: Wsl/Service/RegisterDistro/WSL_E_NOT_A_LINUX_DISTRO"))
+		}
 		if err := unpack(args[3], distro(args[1])); err != nil {
 			return fail(err)
 		}
@@ -136,6 +140,23 @@ func wslExe(dir string, args []string) int {
 		return fail(fmt.Errorf("Invalid command line argument: %q", args))
 	}
 	return 0
+}
+
+// isDistro is what WSL 2.5 looks for.
+func isDistro(archive string) bool {
+	f, err := os.Open(archive)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	has := map[string]bool{}
+	for r := tar.NewReader(f); ; {
+		h, err := r.Next()
+		if err != nil {
+			return has["etc/"] && has["bin/sh"]
+		}
+		has[h.Name] = true
+	}
 }
 
 // world is a folder with pretend programs.

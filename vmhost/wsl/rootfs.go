@@ -2,6 +2,7 @@ package wsl
 
 import (
 	"archive/tar"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -38,8 +39,12 @@ const rootLine = "root:x:0:0:root:/:" + guestwire.DistroProgram + "\n"
 
 // folders of the distro, each after the one it lies in.
 var folders = []string{
-	"consentry", "dev", "etc", "files", "mnt", "proc", "run", "sys", "tmp", "var", "var/lib", "var/lib/consentry",
+	"bin", "consentry", "dev", "etc", "files", "mnt", "proc", "run", "sys", "tmp", "var", "var/lib", "var/lib/consentry",
 }
+
+// shell is there for WSL from 2.3 to 2.5, which imports nothing without one
+// (microsoft/WSL pull request 13036); it is our program, and no shell.
+const shell = "bin/sh"
 
 // WriteRootfs writes the distro as a tar file: program, of size bytes, and what
 // it stands on. The same program gives the same bytes.
@@ -66,7 +71,9 @@ func WriteRootfs(w io.Writer, program io.Reader, size int64) error {
 	if n, err := io.Copy(archive, io.LimitReader(program, size)); err != nil || n < size {
 		return fmt.Errorf("guest program: %d of %d bytes: %w", n, size, err)
 	}
-	return archive.Close()
+	link := entry(tar.TypeSymlink, shell, 0o777, 0)
+	link.Linkname = guestwire.DistroProgram
+	return errors.Join(archive.WriteHeader(link), archive.Close())
 }
 
 func entry(kind byte, name string, mode, size int64) *tar.Header {
