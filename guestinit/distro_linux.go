@@ -235,11 +235,11 @@ func (g *guest) surveyDistro(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.host = newHost(linuxhost.Config{Self: self, StateDir: stateOf(g.run.ID), Guest: &linuxhost.Guest{Card: g.cardName(), MapsFiles: true}})
+	g.host = newHost(linuxhost.Config{Self: self, StateDir: stateOf(g.run.ID), Guest: &linuxhost.Guest{Card: g.cardName(), MapsFiles: true, OwnInterpreters: g.ownInterpreters}})
 	if err := g.host.Check(ctx); err != nil {
 		return err
 	}
-	g.hello.Walls = slices.Concat(g.host.Survey(ctx), []sandbox.Wall{windowsWall()})
+	g.hello.Walls = slices.Concat(g.host.Survey(ctx), []sandbox.Wall{g.windowsWall()})
 	g.hello.Frames = true
 	return nil
 }

@@ -54,6 +54,16 @@ func TestRunsWindows(t *testing.T) {
 	}
 }
 
+func TestOwnInterpreters(t *testing.T) {
+	for release, want := range map[string]bool{
+		"5.15.167.4-microsoft-standard-WSL2": false, "6.6.87.2-microsoft-standard-WSL2": false, "6.7.0": true, "6.18.1-x": true, "7.0": true, "": false, "x": false,
+	} {
+		if got := ownInterpreters(release); got != want {
+			t.Errorf("%q: %v", release, got)
+		}
+	}
+}
+
 // card takes frames; those that are refused it does not.
 type card struct {
 	took   [][]byte

@@ -69,8 +69,9 @@ type guest struct {
 	card      *os.File // frames of the app's card, where the machine has none
 
 	// Of a distro, see distro_linux.go.
-	run  guestwire.DistroRun
-	lock *os.File
+	run             guestwire.DistroRun
+	lock            *os.File
+	ownInterpreters bool // see windows_linux.go
 }
 
 // step is one line of the set-up; an error bears its name.
@@ -106,7 +107,7 @@ var errHungUp = errors.New("the host has hung up")
 func (g *guest) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := &server{host: g.host, shared: g.shared, card: g.card, done: cancel, processes: map[int]*process{}}
+	s := &server{host: g.host, shared: g.shared, windows: g.windowsWall, card: g.card, done: cancel, processes: map[int]*process{}}
 	defer s.end()
 	greeting, stop := context.WithTimeout(ctx, greetTime)
 	peer, err := guestwire.Greet(greeting, g.control, g.hello, s.handle)

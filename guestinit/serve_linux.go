@@ -18,8 +18,10 @@ import (
 type server struct {
 	host   sandbox.Host
 	shared bool // see guest
-	done   context.CancelFunc
-	over   atomic.Bool // the host said power off
+	// windows looks for Windows, where the guest is shared.
+	windows func() sandbox.Wall
+	done    context.CancelFunc
+	over    atomic.Bool // the host said power off
 
 	mu        sync.Mutex
 	app       sandbox.Instance
@@ -82,7 +84,7 @@ func (s *server) ofApp(ctx context.Context, c *guestwire.Call, app sandbox.Insta
 		var p sandbox.Posture
 		p, err = app.Posture(ctx)
 		if s.shared {
-			p.Walls = append(p.Walls, windowsWall())
+			p.Walls = append(p.Walls, s.windows())
 		}
 		answer = p
 	case guestwire.VerbStats:

@@ -16,10 +16,14 @@ import (
 )
 
 // noWindows refuses a distro from which Windows can be reached: its drives are
-// mounted, or the kernel hands Windows programs to an interpreter (interop).
-func (*guest) noWindows(context.Context) error { return lookForWindows() }
+// mounted, its interop server listens, or the kernel hands programs of Windows to
+// an interpreter and that cannot be kept from an app.
+func (g *guest) noWindows(context.Context) error {
+	g.ownInterpreters = ownInterpreters(g.hello.Kernel)
+	return g.lookForWindows()
+}
 
-func lookForWindows() error {
+func (g *guest) lookForWindows() error {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return err
@@ -27,21 +31,42 @@ func lookForWindows() error {
 	if found := windowsMounts(string(mounts)); len(found) > 0 {
 		return fmt.Errorf("%w: files of Windows are mounted on %s: look for who mounted them; to begin anew, wsl --unregister consentry (what apps have written in it is lost)", sandbox.ErrWall, strings.Join(found, ", "))
 	}
+	servers, err := filepath.Glob(interopServers)
+	if err != nil {
+		return err
+	}
+	if len(servers) > 0 {
+		return fmt.Errorf("%w: WSL's interop server listens in this distro (%s): wsl --terminate consentry, then wsl --update", sandbox.ErrWall, servers[0])
+	}
 	found, err := interpreters()
 	if err != nil {
 		return err
 	}
-	if len(found) > 0 {
-		return fmt.Errorf("%w: the kernel, which all WSL distros share, runs programs of Windows (%s): write [interop] enabled=false into /etc/wsl.conf of the distros that have it on, then wsl --shutdown", sandbox.ErrWall, strings.Join(found, ", "))
+	if len(found) > 0 && !g.ownInterpreters {
+		return fmt.Errorf("%w: the kernel, which all WSL distros share, runs programs of Windows (%s), and only Linux 6.7 or newer can keep that from an app: wsl --update; or turn it off for all distros, until the next wsl --shutdown, as root in any: echo 0 >%s/%s", sandbox.ErrWall, strings.Join(found, ", "), binfmtDir, found[0])
 	}
 	return nil
 }
 
+// interopServers are the sockets by which programs of a distro start programs of
+// Windows, where its interop is on.
+const interopServers = "/run/WSL/*_interop"
+
+// ownInterpreters says whether a kernel of this release can give a user
+// namespace a list of interpreters of its own: Linux 6.7.
+func ownInterpreters(release string) bool {
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+		return false
+	}
+	return major > 6 || major == 6 && minor >= 7
+}
+
 // windowsWall looks again: the kernel is shared with distros that may change
 // what it runs.
-func windowsWall() sandbox.Wall {
-	w := sandbox.Wall{Name: "nothing of Windows", Required: true, Stands: true, Detail: "no drive of Windows is mounted, no program of Windows is run"}
-	if err := lookForWindows(); err != nil {
+func (g *guest) windowsWall() sandbox.Wall {
+	w := sandbox.Wall{Name: "nothing of Windows", Required: true, Stands: true, Detail: "no drive is mounted, no interop server listens, and the app's kernel knows no program of Windows"}
+	if err := g.lookForWindows(); err != nil {
 		w.Stands, w.Detail = false, err.Error()
 	}
 	return w

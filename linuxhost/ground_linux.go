@@ -123,7 +123,7 @@ func (l *launcher) lay(ctx context.Context, call groundCall) error {
 	if err != nil {
 		return err
 	}
-	_, err = child.peer.Call(ctx, verbGround, struct{}{}, nil)
+	_, err = child.peer.Call(ctx, verbGround, groundOrder{OwnInterpreters: call.Guest != nil && call.Guest.OwnInterpreters}, nil)
 	return err
 }
 

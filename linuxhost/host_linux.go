@@ -41,6 +41,9 @@ type Guest struct {
 	// MapsFiles: files bear the ids that apps know, and mounts map them to the
 	// app's own, as without a machine around.
 	MapsFiles bool `json:"mapsFiles,omitempty"`
+	// OwnInterpreters: what others have registered with the kernel to run files
+	// of some kind (binfmt_misc) does not hold in the app. It takes Linux 6.7.
+	OwnInterpreters bool `json:"ownInterpreters,omitempty"`
 }
 
 // Host runs apps natively on Linux.

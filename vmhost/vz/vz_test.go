@@ -303,6 +303,16 @@ func TestHelperIsOfOneMachine(t *testing.T) {
 			t.Errorf("%s %v: %v", call.verb, call.body, err)
 		}
 	}
+	must(t, errors.Join(os.MkdirAll(filepath.Join(good.Files, "l/0"), 0o755), os.WriteFile(filepath.Join(good.Files, "l/0.ext4"), nil, 0o600)))
+	for n := range 2 {
+		control, card, err := datagramPair()
+		must(t, err)
+		_, err = agent.Call(t.Context(), verbBoot, good, nil, control, card)
+		fdwire.CloseAll([]*os.File{control, card})
+		if (err == nil) != (n == 0) || err != nil && !strings.Contains(err.Error(), "one machine, once") {
+			t.Errorf("boot %d: %v", n+1, err)
+		}
+	}
 	agent.Close()
 	must(t, <-served)
 }

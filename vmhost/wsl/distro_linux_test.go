@@ -70,12 +70,6 @@ func enter(world, distro string, program []string) int {
 	cmd.Args[0] = enterRole
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	if _, err := os.Stat(filepath.Join(world, plantInterop)); err == nil {
-		// The registrations of this namespace only, not those of the machine.
-		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
-		one := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}
-		cmd.SysProcAttr.UidMappings, cmd.SysProcAttr.GidMappings = one, one
-	}
 	if _, err := os.Stat(filepath.Join(world, ownNetwork)); err == nil {
 		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWNET
 	}
@@ -111,7 +105,13 @@ func inside(folder, world string, program []string) error {
 		_, err := os.Stat(filepath.Join(world, name))
 		return err == nil
 	}
-	drive, interop := planted(plantDrive), planted(plantInterop)
+	drive := planted(plantDrive)
+	if planted(plantInterop) { // as Microsoft's init does where interop is on
+		if err := errors.Join(os.MkdirAll(folder+"/run/WSL", 0o777), os.WriteFile(folder+"/run/WSL/2_interop", nil, 0o777)); err != nil {
+			return err
+		}
+		defer os.Remove(folder + "/run/WSL/2_interop")
+	}
 	if planted(ownNetwork) {
 		for _, words := range []string{"tuntap add dev eth0 mode tap", "address add " + distroAddress + "/20 dev eth0", "link set eth0 up", "link set lo up"} {
 			if out, err := exec.Command("ip", strings.Fields(words)...).CombinedOutput(); err != nil {
@@ -142,19 +142,5 @@ func inside(folder, world string, program []string) error {
 	if err := errors.Join(unix.Chdir(folder), unix.PivotRoot(".", "."), unix.Unmount(".", unix.MNT_DETACH), unix.Chdir("/")); err != nil {
 		return fmt.Errorf("root: %w", err)
 	}
-	if interop {
-		if err := registerInterop(); err != nil {
-			return err
-		}
-	}
 	return unix.Exec(program[0], program, []string{"PATH=/bin", "WSL_DISTRO_NAME=consentry"})
-}
-
-// registerInterop does what Microsoft's init does where interop is on.
-func registerInterop() error {
-	const dir = "/proc/sys/fs/binfmt_misc"
-	if err := unix.Mount("binfmt_misc", dir, "binfmt_misc", 0, ""); err != nil {
-		return fmt.Errorf("binfmt_misc: %w", err)
-	}
-	return os.WriteFile(dir+"/register", []byte(":WSLInterop:M::MZ::/init:P"), 0)
 }

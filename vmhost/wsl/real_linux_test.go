@@ -21,6 +21,8 @@ import (
 
 	"github.com/Microsoft/hcsshim/ext4/tar2ext4"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/consentry/consentry/attack"
 	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/router"
@@ -106,7 +108,7 @@ func makeLayer(path, probe string) error {
 			w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: int64(len(raw))})
 			w.Write(raw)
 		}
-		for _, name := range strings.Fields("sh ls cat echo id head sed grep nc nslookup sleep stat touch wc readlink hostname mkdir") {
+		for _, name := range strings.Fields("sh ls cat echo id head sed grep chmod nc nslookup sleep stat touch wc readlink hostname mkdir") {
 			w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + name, Linkname: "busybox"})
 		}
 		to.CloseWithError(w.Close())
@@ -336,12 +338,37 @@ func TestDistroNeedsWaiver(t *testing.T) {
 	}
 }
 
-// TestWindowsInReach is row 47: a drive of Windows, or programs of Windows that
-// the kernel runs, end the start.
+// TestInterpretersOfOthers: what another has registered with the kernel, as WSL
+// does for programs of Windows in all distros, does not hold in an app. The kind
+// of file registered here is nobody's.
+func TestInterpretersOfOthers(t *testing.T) {
+	r := newReal(t)
+	busybox, err := exec.LookPath("busybox")
+	must(t, err)
+	registry, name := t.TempDir(), fmt.Sprintf("consentry-test-%d", os.Getpid())
+	must(t, unix.Mount("binfmt_misc", registry, "binfmt_misc", 0, ""))
+	defer unix.Unmount(registry, unix.MNT_DETACH)
+	const magic = "CONSENTRYTEST"
+	must(t, os.WriteFile(filepath.Join(registry, "register"), []byte(":"+name+":M::"+magic+"::"+busybox+":F"), 0))
+	defer os.WriteFile(filepath.Join(registry, name), []byte("-1"), 0)
+	file := filepath.Join(t.TempDir(), "nosuchapplet")
+	must(t, os.WriteFile(file, []byte(magic+"\n"), 0o755))
+	if out, err := exec.Command(file).CombinedOutput(); err == nil || !strings.Contains(string(out), "applet not found") {
+		t.Fatalf("the registration does not hold outside: %q, %v", out, err)
+	}
+	got, err := r.run(r.spec(`echo `+magic+` >/home/nosuchapplet; chmod 755 /home/nosuchapplet; /home/nosuchapplet; echo $?`), nil)
+	must(t, err)
+	if strings.Contains(got.err, "applet not found") || !strings.Contains(got.err, magic) || got.out != "127\n" {
+		t.Errorf("in the app: %+v", got)
+	}
+}
+
+// TestWindowsInReach is row 47: a drive of Windows, or a way to start programs of
+// Windows, ends the start.
 func TestWindowsInReach(t *testing.T) {
 	for plant, want := range map[string]string{
 		plantDrive:   "files of Windows are mounted on /mnt/c",
-		plantInterop: "runs programs of Windows (WSLInterop)",
+		plantInterop: "interop server listens in this distro (/run/WSL/2_interop)",
 	} {
 		t.Run(plant, func(t *testing.T) {
 			r := newReal(t)
@@ -352,6 +379,7 @@ func TestWindowsInReach(t *testing.T) {
 				t.Errorf("%+v, %v", got, err)
 			}
 			must(t, os.Remove(filepath.Join(r.dir, plant)))
+			must(t, os.RemoveAll(filepath.Join(r.dir, "distros", wsl.Distro, "run", "WSL")))
 			if got, err := r.run(spec, nil); err != nil || got.out != "ran\n" {
 				t.Errorf("without it: %+v, %v", got, err)
 			}
@@ -521,17 +549,22 @@ func TestDistroUnderAttack(t *testing.T) {
 	}
 }
 
-// TestKilledInDistro: when wsl.exe is killed, nothing of the app runs on.
+// TestKilledInDistro: when wsl.exe is killed, or guestinit, nothing of the app
+// runs on.
 func TestKilledInDistro(t *testing.T) {
-	r := newReal(t)
-	spec := r.spec("echo ready; sleep 600")
-	got, err := r.run(spec, func(sandbox.Instance) {
-		pids, err := exec.Command("pgrep", "-f", r.program("wsl.exe")+" .* -id "+spec.ID).Output()
-		must(t, err)
-		must(t, exec.Command("kill", append([]string{"-9"}, strings.Fields(string(pids))...)...).Run())
-	})
-	if err != nil || got.exit.Code != 137 || !strings.Contains(got.exit.Reason, "ended") {
-		t.Errorf("%+v, %v", got, err)
+	for _, victim := range []string{"wsl.exe .*", "^/consentry/guest wsl run .*", "^/consentry/guest wsl inside .*"} {
+		t.Run(victim, func(t *testing.T) {
+			r := newReal(t)
+			spec := r.spec("echo ready; sleep 600")
+			got, err := r.run(spec, func(sandbox.Instance) {
+				pids, err := exec.Command("pgrep", "-f", victim+"-id "+spec.ID).Output()
+				must(t, err)
+				must(t, exec.Command("kill", append([]string{"-9"}, strings.Fields(string(pids))...)...).Run())
+			})
+			if err != nil || got.exit.Code != 137 || !strings.Contains(got.exit.Reason, "ended") {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
 	}
 }
 
