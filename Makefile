@@ -13,7 +13,7 @@ PARALLEL ?= 2
 ANSWER   ?=
 
 .PHONY: help run build clean
-.PHONY: check check-cross check-darwin test test-long test-lsm test-wine unit
+.PHONY: check check-cross check-darwin test test-host test-long test-lsm test-wine unit
 .PHONY: bench bench-data bench-launch bench-net bench-oci bench-openclaw bench-wasm
 .PHONY: deps deps-demo guest kernel kernels
 
@@ -54,6 +54,9 @@ test-lsm: deps kernels ## the LSM programs and the host behind them, in QEMU, on
 test-wine: ## the file tests of modules, and the agent's pipe, as Windows programs under Wine (amd64)
 	@scripts/deps.sh wine
 	@scripts/test-wine.sh
+
+test-host: ## boot microVMs on this machine, and an app in one (Linux: root; macOS and Windows: docs/hosts.md)
+	@go test -tags hosttest -v -timeout 30m ./vmhost/hosttest
 
 bench-launch: build ## compare the start of a sandbox with bwrap, crun and runc (root)
 	@scripts/deps.sh bench

@@ -16,20 +16,42 @@ import (
 // openControl opens the port that the host named. The kernel lets one process
 // have a port, once at a time, and this one keeps it.
 func (g *guest) openControl(ctx context.Context) error {
+	if g.boot.Port != 0 {
+		return appears(ctx, g.callHost)
+	}
+	var port *os.File
 	return appears(ctx, func() error {
 		path, err := findPort(guestwire.ControlPort)
 		if err != nil {
 			return err
 		}
-		if g.control == nil {
+		if port == nil {
 			fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 			if err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
-			g.control = os.NewFile(uintptr(fd), guestwire.ControlPort)
+			port = os.NewFile(uintptr(fd), guestwire.ControlPort)
+			g.control = port
 		}
-		return connected(g.control)
+		return connected(port)
 	})
+}
+
+// callHost connects to the host's socket: vsock(7), which Hyper-V has too. The
+// host takes one connection.
+func (g *guest) callHost() error {
+	fd, err := unix.Socket(unix.AF_VSOCK, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("vsock: %w", err)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrVM{CID: unix.VMADDR_CID_HOST, Port: g.boot.Port}); err != nil {
+		return errors.Join(fmt.Errorf("vsock port %d of the host: %w", g.boot.Port, err), unix.Close(fd))
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return errors.Join(err, unix.Close(fd))
+	}
+	g.control = os.NewFile(uintptr(fd), "vsock")
+	return nil
 }
 
 // findPort is the device of the virtio-serial port of a name.

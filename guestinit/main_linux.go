@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -57,7 +58,20 @@ func live(ctx context.Context) error {
 type guest struct {
 	hello   guestwire.Hello
 	host    *linuxhost.Host
-	control *os.File
+	control io.ReadWriteCloser
+	// shared: the machine is not this app's alone, and its kernel not ours. Its
+	// clock is left alone, and the user may have waived a wall.
+	shared bool
+
+	boot guestwire.BootLine
+	// mapsFiles: layers are images, whose files bear the ids that apps know.
+	mapsFiles bool
+	card      *os.File // frames of the app's card, where the machine has none
+
+	// Of a distro, see distro_linux.go.
+	run             guestwire.DistroRun
+	lock            *os.File
+	ownInterpreters bool // see windows_linux.go
 }
 
 // step is one line of the set-up; an error bears its name.
@@ -86,11 +100,15 @@ func (g *guest) setUp(ctx context.Context, steps []step) error {
 	return nil
 }
 
+// errHungUp is the end of a guest whose host has gone.
+var errHungUp = errors.New("the host has hung up")
+
 // serve greets the host and answers it until it says power off, or hangs up.
 func (g *guest) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := &server{host: g.host, done: cancel, processes: map[int]*process{}}
+	s := &server{host: g.host, shared: g.shared, windows: g.windowsWall, card: g.card, done: cancel, processes: map[int]*process{}}
+	defer s.end()
 	greeting, stop := context.WithTimeout(ctx, greetTime)
 	peer, err := guestwire.Greet(greeting, g.control, g.hello, s.handle)
 	stop()
@@ -101,12 +119,10 @@ func (g *guest) serve(ctx context.Context) error {
 	if s.told() {
 		return nil
 	}
-	return fmt.Errorf("the host has hung up: %w", err)
+	return fmt.Errorf("%w: %w", errHungUp, err)
 }
 
-func newHost(card string) *linuxhost.Host {
-	return linuxhost.New(linuxhost.Config{
-		Self: self, StateDir: stateDir, Guest: &linuxhost.Guest{Card: card},
-		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	})
+func newHost(c linuxhost.Config) *linuxhost.Host {
+	c.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	return linuxhost.New(c)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -15,14 +16,28 @@ import (
 
 // server answers the host.
 type server struct {
-	host sandbox.Host
-	done context.CancelFunc
-	over atomic.Bool // the host said power off
+	host   sandbox.Host
+	shared bool // see guest
+	// windows looks for Windows, where the guest is shared.
+	windows func() sandbox.Wall
+	done    context.CancelFunc
+	over    atomic.Bool // the host said power off
 
 	mu        sync.Mutex
 	app       sandbox.Instance
 	starting  bool
 	processes map[int]*process
+	card      *os.File // until its frames are carried; nil where the machine has a card
+}
+
+// end takes the app down where a machine would go down with it.
+func (s *server) end() {
+	app := s.running()
+	if app == nil || !s.shared {
+		return
+	}
+	//nolint:errcheck // its process namespace ends all the same
+	app.(sandbox.Signaler).Signal(context.Background(), sandbox.SIGKILL)
 }
 
 // told says whether the host wanted the end.
@@ -33,7 +48,9 @@ func (s *server) handle(ctx context.Context, c *guestwire.Call) error {
 	case guestwire.VerbStart:
 		return s.start(ctx, c)
 	case guestwire.VerbClock:
-		return setClock(c)
+		return s.setClock(c)
+	case guestwire.VerbFrames:
+		return s.frames(c)
 	case guestwire.VerbPowerOff:
 		s.over.Store(true)
 		defer s.done()
@@ -52,17 +69,24 @@ func (s *server) handle(ctx context.Context, c *guestwire.Call) error {
 		return s.wait(ctx, c)
 	case guestwire.VerbSignal, guestwire.VerbResize:
 		return s.forward(ctx, c)
+	case guestwire.VerbRelay:
+		return s.relay(ctx, c)
 	}
-	return ofApp(ctx, c, app)
+	return s.ofApp(ctx, c, app)
 }
 
 // ofApp answers what is asked of the app as a whole.
-func ofApp(ctx context.Context, c *guestwire.Call, app sandbox.Instance) error {
+func (s *server) ofApp(ctx context.Context, c *guestwire.Call, app sandbox.Instance) error {
 	var answer any
 	var err error
 	switch c.Verb {
 	case guestwire.VerbPosture:
-		answer, err = app.Posture(ctx)
+		var p sandbox.Posture
+		p, err = app.Posture(ctx)
+		if s.shared {
+			p.Walls = append(p.Walls, s.windows())
+		}
+		answer = p
 	case guestwire.VerbStats:
 		answer, err = app.(sandbox.Statser).Stats(ctx)
 	case guestwire.VerbPause:
@@ -98,7 +122,9 @@ func (s *server) start(ctx context.Context, c *guestwire.Call) error {
 		return fmt.Errorf("%w: a guest runs one app, once", sandbox.ErrInvalid)
 	}
 	spec := call.Spec
-	spec.Waived = nil // the guest's kernel is ours: it has every wall
+	if !s.shared {
+		spec.Waived = nil // the kernel is ours: it has every wall
+	}
 	p, theirs, err := newProcess(call.Streams)
 	if err != nil {
 		return err
@@ -236,10 +262,13 @@ func (s *server) forward(ctx context.Context, c *guestwire.Call) error {
 	return c.Answer(nil)
 }
 
-func setClock(c *guestwire.Call) error {
+func (s *server) setClock(c *guestwire.Call) error {
 	var call guestwire.Clock
 	if err := c.Read(&call); err != nil {
 		return err
+	}
+	if s.shared {
+		return c.Answer(nil)
 	}
 	now := unix.NsecToTimespec(call.Now.UnixNano())
 	if err := unix.ClockSettime(unix.CLOCK_REALTIME, &now); err != nil {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/consentry/consentry/guestwire"
+	"github.com/consentry/consentry/linuxhost"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -27,10 +28,12 @@ var firstSteps = []step{
 
 var steps = []step{
 	{"kernel", (*guest).look},
+	{"command line", (*guest).readLine},
 	{"kernel modules", (*guest).loadModules},
 	{"loopback", (*guest).loopbackUp},
 	{"control port", (*guest).openControl},
 	{"files of the app", (*guest).mountFiles},
+	{"network card", (*guest).makeCardIfNone},
 	{"random numbers", (*guest).seeded},
 	{"security modules", (*guest).listLSM},
 	{"walls", (*guest).survey},
@@ -95,6 +98,14 @@ func (g *guest) look(context.Context) error {
 	return nil
 }
 
+func (g *guest) readLine(context.Context) error {
+	line, err := os.ReadFile("/proc/cmdline")
+	if err == nil {
+		g.boot, err = guestwire.ParseBootLine(string(line))
+	}
+	return err
+}
+
 func (*guest) loadModules(context.Context) error {
 	entries, err := os.ReadDir(ModulesDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -157,10 +168,17 @@ func appears(ctx context.Context, look func() error) error {
 }
 
 // mountFiles shows the app's files. A machine without them has nothing to run.
-func (*guest) mountFiles(ctx context.Context) error {
-	return appears(ctx, func() error {
+func (g *guest) mountFiles(ctx context.Context) error {
+	if g.boot.Disks > 0 {
+		return g.mountDisks(ctx)
+	}
+	err := appears(ctx, func() error {
 		return unix.Mount(guestwire.FilesTag, guestwire.FilesDir, "virtiofs", unix.MS_NOSUID|unix.MS_NODEV, "")
 	})
+	if err != nil {
+		return err
+	}
+	return g.mountImages()
 }
 
 // seeded waits until the kernel's random numbers are good: clones of a machine
@@ -200,7 +218,10 @@ func (g *guest) survey(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join("/sys/class/net", sandbox.LinkDevice)); err == nil {
 		card = sandbox.LinkDevice
 	}
-	g.host = newHost(card)
+	if g.card != nil {
+		card, g.hello.Frames = g.cardName(), true
+	}
+	g.host = newHost(linuxhost.Config{Self: self, StateDir: stateDir, Guest: &linuxhost.Guest{Card: card, MapsFiles: g.mapsFiles}})
 	p := sandbox.Posture{Walls: g.host.Survey(ctx)}
 	g.hello.Walls = p.Walls
 	return p.Missing()

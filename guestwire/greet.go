@@ -33,6 +33,9 @@ type Hello struct {
 	LSM     []string       `json:"lsm"`   // active, in the kernel's order
 	Walls   []sandbox.Wall `json:"walls"` // that can be raised here, a denial of the eBPF programs proven
 	Steps   []Step         `json:"steps"` // of the way here
+	// Frames: the app's network card is the guest's own, and its frames come over
+	// the connection.
+	Frames bool `json:"frames,omitempty"`
 }
 
 // Step is one step of a guest's set-up and the time it took.

@@ -2,6 +2,8 @@ package guestwire
 
 import (
 	"fmt"
+	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/consentry/consentry/sandbox"
@@ -13,6 +15,20 @@ const (
 	FilesTag    = "consentry"         // the virtio-fs device with the app's files
 	FilesDir    = "/files"            // where a guest has them
 )
+
+// LayerName is the name below FilesDir of the layer with that index.
+func LayerName(n int) string { return "l/" + strconv.Itoa(n) }
+
+// ImageSuffix is what an ext4 image that is to be mounted as a layer is called
+// after, beside the folder that it is mounted on.
+const ImageSuffix = ".ext4"
+
+// WritableName is the name below FilesDir of the folder with the writable layer,
+// upper and work.
+const WritableName = "w"
+
+// GivenName is the name below FilesDir of the mount with that index.
+func GivenName(n int) string { return "m/" + strconv.Itoa(n) }
 
 // What a host asks of a guest. Each has a call's body beside it; answers that
 // are not named have none.
@@ -27,7 +43,9 @@ const (
 	VerbStats    = "stats"   // answered by sandbox.Stats
 	VerbPause    = "pause"
 	VerbUnpause  = "unpause"
-	VerbClock    = "clock" // Clock: the host's time, after a pause of the whole machine
+	VerbClock    = "clock"  // Clock: the host's time, after a pause of the whole machine
+	VerbFrames   = "frames" // then the frames of the app's card, as QEMU's -netdev stream has them; see Hello.Frames
+	VerbRelay    = "relay"  // Relay; answered by Relayed; the relay ends with the stream
 	VerbPowerOff = "poweroff"
 )
 
@@ -87,6 +105,17 @@ func (e *Ended) Check() {
 	const maxCode = 255
 	e.Exit.Code = min(max(e.Exit.Code, 0), maxCode)
 	e.Exit.Reason = clean(e.Exit.Reason)
+}
+
+// Relay asks a guest that shares a network with others (a WSL distro) to pass on
+// what connects to it there to a TCP port of the app.
+type Relay struct {
+	Port uint16 `json:"port"`
+}
+
+// Relayed is where it listens.
+type Relayed struct {
+	Address netip.AddrPort `json:"address"`
 }
 
 // Clock is the host's.

@@ -80,7 +80,7 @@ func (l *launcher) lay(ctx context.Context, call groundCall) error {
 	if err != nil {
 		return err
 	}
-	span.asIs = call.Guest != nil
+	span.asIs = call.Guest != nil && !call.Guest.MapsFiles
 	group, err := newCgroup(call)
 	if err != nil {
 		return err
@@ -123,7 +123,7 @@ func (l *launcher) lay(ctx context.Context, call groundCall) error {
 	if err != nil {
 		return err
 	}
-	_, err = child.peer.Call(ctx, verbGround, struct{}{}, nil)
+	_, err = child.peer.Call(ctx, verbGround, groundOrder{OwnInterpreters: call.Guest != nil && call.Guest.OwnInterpreters}, nil)
 	return err
 }
 

@@ -33,11 +33,17 @@ type Config struct {
 	Guest *Guest
 }
 
-// Guest is what the host of a microVM has done already.
+// Guest is what the host of a microVM, or guestinit in it, has done already.
 type Guest struct {
 	// Card becomes the app's network card as it is; its other end is the
 	// router's. Without one the app has a loopback only.
 	Card string `json:"card,omitempty"`
+	// MapsFiles: files bear the ids that apps know, and mounts map them to the
+	// app's own, as without a machine around.
+	MapsFiles bool `json:"mapsFiles,omitempty"`
+	// OwnInterpreters: what others have registered with the kernel to run files
+	// of some kind (binfmt_misc) does not hold in the app. It takes Linux 6.7.
+	OwnInterpreters bool `json:"ownInterpreters,omitempty"`
 }
 
 // Host runs apps natively on Linux.

@@ -71,7 +71,7 @@ func (i *sandboxInit) handle(ctx context.Context, verb string, body json.RawMess
 	fdwire.CloseAll(files)
 	switch verb {
 	case verbGround:
-		return wire.Reply{}, i.layGround()
+		return wire.Reply{}, i.layGround(body)
 	case verbWait:
 		return i.wait(ctx, body)
 	case verbSignal:
@@ -93,13 +93,17 @@ func (i *sandboxInit) take(files []*os.File) error {
 }
 
 // layGround runs the steps that know nothing of the run, once.
-func (i *sandboxInit) layGround() error {
+func (i *sandboxInit) layGround(body json.RawMessage) error {
+	var order groundOrder
+	if err := decode(body, &order); err != nil {
+		return err
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.built || i.ground != nil {
 		return fmt.Errorf("%w: the ground is laid", sandbox.ErrInvalid)
 	}
-	b := &builder{children: i.children}
+	b := &builder{children: i.children, ownInterpreters: order.OwnInterpreters}
 	if err := b.do(groundSteps); err != nil {
 		return err
 	}

@@ -76,6 +76,11 @@ type groundCall struct {
 	Guest    *Guest    `json:"guest,omitempty"`
 }
 
+// groundOrder is what init is to do before it knows of a run.
+type groundOrder struct {
+	OwnInterpreters bool `json:"ownInterpreters,omitempty"`
+}
+
 // fenceCall says which eBPF programs judge. Their maps are open in the launcher
 // from its birth.
 type fenceCall struct {

@@ -30,6 +30,8 @@ type builder struct {
 	root     *rootFS             // the app's file system, before it is the root
 	landlock int
 	filter   seccomp.Filter
+
+	ownInterpreters bool
 }
 
 type target struct {
@@ -71,6 +73,7 @@ type step struct {
 // thread every process of the app inherits.
 var groundSteps = []step{
 	{"private mounts", (*builder).privateMounts},
+	{"interpreters", (*builder).takeInterpreters},
 	{"take devices", (*builder).takeDevices},
 	{"scaffold", (*builder).scaffold},
 	{"proc", (*builder).mountProc},
@@ -123,6 +126,19 @@ const scaffoldDir = "/tmp"
 const stageDir = "stage"
 
 const safeMount = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+
+// takeInterpreters gives the app's user namespace a list of interpreters of its
+// own, which is empty: the namespace has it from the first mount on, whether that
+// stays or not (Linux 6.7, fs/binfmt_misc.c).
+func (b *builder) takeInterpreters() error {
+	if !b.ownInterpreters {
+		return nil
+	}
+	if err := unix.Mount("binfmt_misc", scaffoldDir, "binfmt_misc", safeMount, ""); err != nil {
+		return fmt.Errorf("%w: an own binfmt_misc takes Linux 6.7: %w", sandbox.ErrNotSupported, err)
+	}
+	return unix.Unmount(scaffoldDir, unix.MNT_DETACH)
+}
 
 func (b *builder) privateMounts() error {
 	return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")

@@ -2,32 +2,33 @@ package vmhost
 
 import (
 	"path"
-	"strconv"
+	"path/filepath"
 
 	"github.com/consentry/consentry/guestwire"
 	"github.com/consentry/consentry/sandbox"
 )
 
 // Layer is where the layer with that index lies among the files.
-func Layer(n int) string { return path.Join("l", strconv.Itoa(n)) }
+func Layer(n int) string { return guestwire.LayerName(n) }
 
 // Writable is the folder with the writable layer, upper and work.
-const Writable = "w"
+const Writable = guestwire.WritableName
 
 // Given is where the mount with that index lies.
-func Given(n int) string { return path.Join("m", strconv.Itoa(n)) }
+func Given(n int) string { return guestwire.GivenName(n) }
 
 // guestSpec is spec as the guest understands it: the same app, with the places
-// of its files in the guest.
-func guestSpec(spec sandbox.Spec) sandbox.Spec {
+// of its files in the guest. Waivers are of the system's kernel, where the guest
+// runs on that.
+func guestSpec(spec sandbox.Spec, systemKernel bool) sandbox.Spec {
 	image := *spec.Image
 	image.Lower = nil
 	for n := range spec.Image.Lower {
 		image.Lower = append(image.Lower, path.Join(guestwire.FilesDir, Layer(n)))
 	}
 	if image.Upper != "" {
-		image.Upper = path.Join(guestwire.FilesDir, Writable, path.Base(image.Upper))
-		image.Work = path.Join(guestwire.FilesDir, Writable, path.Base(image.Work))
+		image.Upper = path.Join(guestwire.FilesDir, Writable, filepath.Base(image.Upper))
+		image.Work = path.Join(guestwire.FilesDir, Writable, filepath.Base(image.Work))
 	}
 	spec.Image = &image
 	mounts := spec.Mounts
@@ -37,6 +38,8 @@ func guestSpec(spec sandbox.Spec) sandbox.Spec {
 		m.Parts = nil // the host put them together
 		spec.Mounts = append(spec.Mounts, m)
 	}
-	spec.Waived = nil // of the user's machine, not of ours
+	if !systemKernel {
+		spec.Waived = nil
+	}
 	return spec
 }

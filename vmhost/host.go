@@ -45,6 +45,9 @@ func (h *Host) Name() string { return "vm/" + h.config.Driver.Name() }
 func (h *Host) Check(ctx context.Context) error {
 	errs := h.config.Driver.Check(ctx)
 	for _, part := range []struct{ what, path string }{{"kernel", h.config.Kernel}, {"initramfs", h.config.Init}} {
+		if h.systemKernel() {
+			break // neither is ours
+		}
 		info, err := os.Stat(part.path)
 		if err == nil && !info.Mode().IsRegular() {
 			err = errors.New("it is no file")
@@ -54,6 +57,12 @@ func (h *Host) Check(ctx context.Context) error {
 		}
 	}
 	return errs
+}
+
+// systemKernel says whether guests run on the system's kernel.
+func (h *Host) systemKernel() bool {
+	s, can := h.config.Driver.(SystemKernel)
+	return can && s.SystemKernel()
 }
 
 // Accelerated says whether machines have the processor itself, and not one that
@@ -134,8 +143,11 @@ func put(machine Machine) error {
 
 // settle waits for the guest's hello and has it start the app.
 func (h *Host) settle(ctx context.Context, machine Machine, spec sandbox.Spec, files *standard, link *os.File) (*instance, error) {
-	if err := connect(machine.Card(), link); err != nil {
-		return nil, err
+	card := machine.Card()
+	if card != nil {
+		if err := connect(card, link); err != nil {
+			return nil, err
+		}
 	}
 	booting, stop := context.WithTimeout(ctx, helloTime)
 	defer stop()
@@ -146,9 +158,16 @@ func (h *Host) settle(ctx context.Context, machine Machine, spec sandbox.Spec, f
 	h.config.Log.Debug("a guest says hello", "run", spec.ID, "kernel", hello.Kernel, "steps", hello.Steps)
 	i := newInstance(machine, peer, spec)
 	go i.serve()
-	if err := h.begin(ctx, i, hello, spec, files); err != nil {
+	if card == nil {
+		err = i.carryFrames(ctx, hello, link)
+	}
+	if err == nil {
+		err = h.begin(ctx, i, hello, spec, files)
+	}
+	if err != nil {
 		peer.Close()
 		<-i.served
+		i.carrying.Wait()
 		return nil, err
 	}
 	return i, nil
@@ -168,13 +187,17 @@ func why(machine Machine) error {
 func (h *Host) begin(ctx context.Context, i *instance, hello guestwire.Hello, spec sandbox.Spec, files *standard) error {
 	ctx, stop := context.WithTimeout(ctx, startTime)
 	defer stop()
-	if err := (sandbox.Posture{Walls: hello.Walls}).Missing(); err != nil {
+	walls := sandbox.Posture{Walls: hello.Walls}
+	if h.systemKernel() {
+		walls.Waive(spec.Waived)
+	}
+	if err := walls.Missing(); err != nil {
 		return fmt.Errorf("the guest: %w", err)
 	}
 	if err := i.peer.Call(ctx, guestwire.VerbClock, guestwire.Clock{Now: time.Now()}, nil); err != nil {
 		return err
 	}
-	call := guestwire.Start{Spec: guestSpec(spec), Streams: files.there()}
+	call := guestwire.Start{Spec: guestSpec(spec, h.systemKernel()), Streams: files.there()}
 	if err := i.peer.Call(ctx, guestwire.VerbStart, call, nil); err != nil {
 		return err
 	}
@@ -188,20 +211,15 @@ func (h *Host) begin(ctx context.Context, i *instance, hello guestwire.Hello, sp
 	return i.app.attach(ctx, files)
 }
 
-// connect hands the machine's card to the router.
+// connect hands the app's card to the router.
 func connect(card, link *os.File) error {
-	if card != nil {
-		defer card.Close()
-	}
+	defer card.Close()
 	if link == nil {
 		return nil
 	}
 	conn, err := fdwire.FromFile(link)
 	if err != nil {
 		return fmt.Errorf("link: %w", err)
-	}
-	if card == nil {
-		return errors.Join(errors.New("the machine has no network card"), conn.Close())
 	}
 	return errors.Join(conn.Send(struct{}{}, card), conn.Close())
 }

@@ -5,12 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/consentry/consentry/guestwire"
+	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -34,6 +38,7 @@ type instance struct {
 	exit sandbox.Exit
 
 	stopping sync.Once
+	carrying sync.WaitGroup // frames
 
 	mu     sync.Mutex
 	last   int    // number of a process
@@ -63,6 +68,64 @@ func newInstance(machine Machine, peer *guestwire.Peer, spec sandbox.Spec) *inst
 	return i
 }
 
+// carryFrames gives the router a card whose frames the guest sends over the
+// connection.
+func (i *instance) carryFrames(ctx context.Context, hello guestwire.Hello, link *os.File) error {
+	if !hello.Frames {
+		return errors.New("neither the machine nor its guest has a network card")
+	}
+	if link == nil {
+		return nil // nobody is at the other end
+	}
+	ours, theirs, err := fdwire.SocketPair()
+	if err != nil {
+		return err
+	}
+	conn, err := net.FileConn(ours)
+	ours.Close()
+	if err != nil {
+		theirs.Close()
+		return err
+	}
+	stream, err := i.peer.Open(ctx, guestwire.VerbFrames, struct{}{}, nil)
+	if err != nil {
+		conn.Close()
+		theirs.Close()
+		return err
+	}
+	for _, way := range []struct {
+		to   io.WriteCloser
+		from io.Reader
+	}{{stream, conn}, {conn, stream}} {
+		i.carrying.Go(func() {
+			io.Copy(way.to, way.from) //nolint:errcheck // without its wire an app is offline
+			conn.Close()
+			stream.Close()
+		})
+	}
+	return connect(theirs, link)
+}
+
+// Relay has the guest pass on connections from the network that it shares with
+// others to a TCP port of the app, until ctx ends; ended is closed then. It is for
+// drivers whose guests are in such a network (WSL).
+func (i *instance) Relay(ctx context.Context, port uint16) (address netip.AddrPort, ended <-chan struct{}, err error) {
+	var answer guestwire.Relayed
+	stream, err := i.peer.Open(ctx, guestwire.VerbRelay, guestwire.Relay{Port: port}, &answer)
+	if err != nil {
+		return address, nil, err
+	}
+	over := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { stream.Close() })
+	go func() {
+		defer close(over)
+		defer stop()
+		io.Copy(io.Discard, stream) //nolint:errcheck // any end is the end
+		stream.Close()
+	}()
+	return answer.Address, over, nil
+}
+
 func (i *instance) serve() {
 	defer close(i.served)
 	//nolint:errcheck // its end is what counts
@@ -86,6 +149,7 @@ func (i *instance) await() {
 	}
 	i.peer.Close()
 	<-i.served
+	i.carrying.Wait()
 	//nolint:errcheck // it may have ended by itself
 	i.machine.Kill()
 	//nolint:errcheck // it ends with Kill

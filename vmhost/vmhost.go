@@ -25,7 +25,9 @@ type Config struct {
 	CPUs              int
 	// Spec is the app that will run. The machine is shown its files, with the
 	// ids of Spec.Image.IDBase, and no others, on a virtio-fs device: see the
-	// functions Layer, Writable and Given for where.
+	// functions Layer, Writable and Given for where. On systems that cannot hold
+	// Linux files a layer is an ext4 image, which a driver brings into the guest
+	// as it can.
 	Spec sandbox.Spec
 }
 
@@ -36,13 +38,20 @@ type Machine interface {
 	Control() io.ReadWriteCloser
 	// Card is a socket that carries the frames of the network card: a stream as
 	// QEMU's -netdev stream has it, or a frame in each datagram. It is handed
-	// over once.
+	// over once. A machine without one has a guest that sends its frames over the
+	// control connection (guestwire.Hello.Frames).
 	Card() *os.File
 	// Wait returns when nothing of the machine is left; the error says why it
 	// ended, where that was not a power off.
 	Wait(context.Context) error
 	// Kill ends it at once.
 	Kill() error
+}
+
+// SystemKernel is a Driver whose guests may run on a kernel that is the
+// system's, not ours: what it cannot do, the user may do without.
+type SystemKernel interface {
+	SystemKernel() bool
 }
 
 // Walled is a Machine that can say how it is confined itself.

@@ -159,8 +159,9 @@ func (h *Host) Close() error {
 	return err
 }
 
-// Check finds nothing missing: the runtime is part of the program.
-func (h *Host) Check(context.Context) error { return nil }
+// Check says whether a worker can be confined here: the runtime is part of the
+// program.
+func (h *Host) Check(context.Context) error { return Check() }
 
 // Start runs spec.Module in a new worker. It takes over spec's files.
 func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker) (sandbox.Instance, error) {

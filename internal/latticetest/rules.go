@@ -31,6 +31,9 @@ var rules = []rule{
 	{"wasmhost", with(contract, "data", "sdk")},
 	{"vmhost", with(contract, "guestwire")},
 	{"vmhost/qemu", with(contract, "guestwire", "linuxhost", "vmhost")}, // mounts the app's files
+	{"vmhost/hcs", with(contract, "guestwire", "vmhost")},
+	{"vmhost/vz", with(contract, "guestwire", "vmhost")},
+	{"vmhost/wsl", with(contract, "guestwire", "vmhost")},
 	{"guestinit", with(contract, "guestwire", "linuxhost")},
 
 	{"agent/api", contract},

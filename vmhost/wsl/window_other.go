@@ -1,0 +1,7 @@
+//go:build !windows
+
+package wsl
+
+import "os/exec"
+
+func withoutWindow(*exec.Cmd) {}
