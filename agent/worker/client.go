@@ -30,6 +30,7 @@ type Client struct {
 	err    error                             // how it ended; read after ended
 	left   bool                              // it ended by itself; read after ended
 	stop   context.CancelFunc
+	load   loadJob // what it has loaded; zero for nothing
 }
 
 // Start runs self as a worker that routes, whose questions broker answers. stderr
@@ -140,6 +141,7 @@ type Host struct {
 	Workers *Pool
 	Log     *slog.Logger
 
+	loaded  loadedPool
 	running sync.WaitGroup
 }
 
@@ -154,6 +156,7 @@ func (h *Host) Name() string { return "wasm" }
 // Close ends the workers that wait, and waits for those that are ending. No
 // module runs any more.
 func (h *Host) Close() error {
+	h.loaded.close()
 	err := h.Workers.Close()
 	h.running.Wait()
 	return err
@@ -170,7 +173,7 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Brok
 // StartWhen is Start for a module that waits, compiled, until ready has returned.
 func (h *Host) StartWhen(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker, ready func() error) (sandbox.Instance, error) {
 	defer fdwire.CloseAll(spec.Process.Stdio[:])
-	client, err := h.Workers.Get(ctx, broker)
+	client, err := h.workerFor(ctx, spec, broker)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +186,17 @@ func (h *Host) StartWhen(ctx context.Context, spec sandbox.Spec, broker sandbox.
 	}
 	m := &moduleInstance{client: client, done: make(chan struct{})}
 	h.running.Go(func() { m.wait(context.WithoutCancel(ctx)) })
+	h.loaded.ran(h.Workers, spec)
 	return m, nil
+}
+
+// workerFor is one that has loaded the module of spec already, or any other.
+func (h *Host) workerFor(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker) (*Client, error) {
+	if client, ok := h.loaded.take(spec); ok {
+		client.serve(broker)
+		return client, nil
+	}
+	return h.Workers.Get(ctx, broker)
 }
 
 // explain ends the worker after a start that failed, and says so if it was the
