@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/sandbox"
@@ -184,6 +185,9 @@ func (h *Host) StartWhen(ctx context.Context, spec sandbox.Spec, broker sandbox.
 		client.Close() //nolint:errcheck // nothing of the module has run
 		return nil, err
 	}
+	if err := client.peer.Tell(verbBegin, struct{}{}); err != nil { // now, not when the scheduler comes to it
+		return nil, client.explain(err)
+	}
 	m := &moduleInstance{client: client, done: make(chan struct{})}
 	h.running.Go(func() { m.wait(context.WithoutCancel(ctx)) })
 	h.loaded.ran(h.Workers, spec)
@@ -215,10 +219,17 @@ type moduleInstance struct {
 	err    error
 }
 
-// wait has the module run, and its worker end after it.
+// endPause keeps the end of a process out of the way of those who wait for its
+// last word.
+const endPause = 20 * time.Millisecond
+
+// wait waits for the end of the module, and has its worker end after it.
 func (m *moduleInstance) wait(ctx context.Context) {
 	_, m.err = m.client.peer.Call(ctx, verbWait, struct{}{}, &m.exit)
 	close(m.done)
+	if m.err == nil {
+		time.Sleep(endPause)
+	}
 	m.client.Close() //nolint:errcheck // how the process ended matters only when it gave no exit
 }
 

@@ -117,8 +117,10 @@ func (s *server) handle(ctx context.Context, verb string, body json.RawMessage, 
 		return wire.Reply{}, fmt.Errorf("%w: %s before a module was started", sandbox.ErrInvalid, verb)
 	}
 	switch verb {
-	case verbWait:
+	case verbBegin:
 		s.begin()
+		return wire.Reply{}, nil
+	case verbWait:
 		exit, err := module.Wait(ctx)
 		return wire.Reply{Body: exit}, err
 	case verbStop:

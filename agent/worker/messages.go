@@ -18,7 +18,9 @@
 //	  | <-------------------------------------- |
 //	  | placeholders{names} + files of FUSE     |  broker.file, when one is touched
 //	  | --------------------------------------> | -------------------------------> agent
-//	  | wait{}: a module begins to run          |
+//	  | begin{}: a module begins to run         |
+//	  | --------------------------------------> |
+//	  | wait{}                                  |
 //	  | --------------------------------------> |
 //	  | answer: its Exit, when it has ended     |
 //	  | <-------------------------------------- |
@@ -43,6 +45,7 @@ const (
 
 	verbPlaceholders = "worker.placeholders"
 
+	verbBegin   = "worker.begin"
 	verbWait    = "worker.wait"
 	verbStop    = "worker.stop"
 	verbSignal  = "worker.signal"

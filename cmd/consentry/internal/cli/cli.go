@@ -58,7 +58,7 @@ func Main(args []string, s Streams, o Options) int {
 		o.Version = Version
 	}
 	c := &cli{Streams: s, Options: o, out: styleOf(s.Out, os.Getenv), err: styleOf(s.Err, os.Getenv)}
-	root := c.root()
+	root := c.root(args[1:])
 	root.SetArgs(args[1:])
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
@@ -66,8 +66,8 @@ func Main(args []string, s Streams, o Options) int {
 	return c.finish(root.ExecuteContextC(context.Background()))
 }
 
-// root is the tree of commands.
-func (c *cli) root() *cobra.Command {
+// root is the tree of commands, as far as args need it.
+func (c *cli) root(args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "consentry",
 		Short: "Run other people's programs without trusting them",
@@ -93,6 +93,10 @@ no data of yours, and asks you before anything gets out.`,
 		&cobra.Group{ID: groupConsent, Title: "What apps may do:"},
 		&cobra.Group{ID: groupSelf, Title: "Consentry itself:"},
 	)
+	if len(args) > 0 && args[0] == "run" { // to make the others takes a third of a millisecond
+		root.AddCommand(c.runCommand())
+		return root
+	}
 	root.AddCommand(
 		c.runCommand(), c.installCommand(), c.psCommand(), c.stopCommand(), c.killCommand(), c.startCommand(), c.attachCommand(),
 		c.pauseCommand(), c.unpauseCommand(), c.logsCommand(), c.execCommand(), c.inspectCommand(), c.rmCommand(),
