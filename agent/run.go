@@ -158,9 +158,14 @@ func (r *run) supervise(l *live) {
 	gone := r.recordEnd(exit)
 	close(l.done)
 	if gone {
+		time.Sleep(discardPause)
 		r.discard()
 	}
 }
+
+// discardPause lets whoever waits for the exit be told before the folder is
+// removed: one after the other is sooner than both at once.
+const discardPause = 20 * time.Millisecond
 
 // exitOfFault is the exit code of a run that we lost, as docker's is.
 const exitOfFault = 125

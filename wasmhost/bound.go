@@ -23,7 +23,7 @@ const memoryLook = 10 * time.Millisecond
 // compileWithin returns when ctx ends or the memory is more than limit, even if
 // one function takes for ever: a small one that nests loops around many locals
 // can take any amount of both. It is left behind then, for the process to end.
-func (r *run) compileWithin(ctx context.Context, module []byte, limit int64) error {
+func (l *Loaded) compileWithin(ctx context.Context, module []byte, limit int64) error {
 	type result struct {
 		module wazero.CompiledModule
 		err    error
@@ -34,7 +34,7 @@ func (r *run) compileWithin(ctx context.Context, module []byte, limit int64) err
 	began := memoryInUse()
 	go func() {
 		defer close(ended)
-		m, err := r.engine.CompileModule(ctx, module)
+		m, err := l.engine.CompileModule(ctx, module)
 		compiled <- result{m, err}
 	}()
 	look := time.NewTicker(memoryLook)
@@ -45,14 +45,14 @@ func (r *run) compileWithin(ctx context.Context, module []byte, limit int64) err
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			r.module = got.module
+			l.module = got.module
 			return got.err
 		case <-look.C:
 			if memoryInUse()-began > limit {
 				cancel(fmt.Errorf("%w: more than %d MiB", ErrCompileMemory, limit>>20))
 			}
 		case <-ctx.Done():
-			r.left = ended
+			l.left = ended
 			return context.Cause(ctx)
 		}
 	}

@@ -24,22 +24,22 @@ const pageSize = 64 << 10
 
 // compile makes the engine and compiles the rewritten module. The context
 // ends it between two functions; a function under way is left behind.
-func (r *run) compile(ctx context.Context, module []byte, cacheDir string) error {
-	r.base = experimental.WithMemoryAllocator(context.WithoutCancel(ctx), linmem.Allocator())
+func (l *Loaded) compile(ctx context.Context, module []byte, cacheDir string) error {
+	l.base = experimental.WithMemoryAllocator(context.WithoutCancel(ctx), linmem.Allocator())
 	config := wazero.NewRuntimeConfig().
 		WithCoreFeatures(features).
-		WithMemoryLimitPages(uint32(min(max(r.memory/pageSize, 1), 1<<16)))
+		WithMemoryLimitPages(uint32(min(max(l.memory/pageSize, 1), 1<<16)))
 	if cacheDir != "" {
 		cache, err := wazero.NewCompilationCacheWithDir(cacheDir)
 		if err != nil {
 			return fmt.Errorf("cache: %w", err)
 		}
-		r.cache = cache
+		l.cache = cache
 		config = config.WithCompilationCache(cache)
 	}
-	r.engine = wazero.NewRuntimeWithConfig(r.base, config)
-	if err := r.compileModules(ctx, module); err != nil {
-		r.abandon()
+	l.engine = wazero.NewRuntimeWithConfig(l.base, config)
+	if err := l.compileModules(ctx, module); err != nil {
+		l.abandon()
 		return err
 	}
 	return nil
@@ -47,43 +47,42 @@ func (r *run) compile(ctx context.Context, module []byte, cacheDir string) error
 
 // abandon closes the engine; if a compilation was left behind, once that has
 // ended: it works on the engine until then.
-func (r *run) abandon() {
-	if r.left == nil {
-		r.closeEngine()
+func (l *Loaded) abandon() {
+	if l.left == nil {
+		l.closeEngine()
 		return
 	}
 	go func() {
-		<-r.left
-		r.closeEngine()
+		<-l.left
+		l.closeEngine()
 	}()
 }
 
-func (r *run) compileModules(ctx context.Context, module []byte) error {
-	if err := r.offer(); err != nil {
-		return err
-	}
+func (l *Loaded) compileModules(ctx context.Context, module []byte) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, CompileLimit, errors.New("it takes too long"))
 	defer cancel()
 	// Two workers at least: with one, wazero does not look at the context.
 	ctx = experimental.WithCompilationWorkers(ctx, max(2, runtime.GOMAXPROCS(0)))
-	return r.compileWithin(ctx, module, r.compileMemory)
+	return l.compileWithin(ctx, module, l.compileMemory)
 }
 
-// offer makes the host's modules that this one imports: each takes its time.
+// offer makes the host's modules that this one imports, with the functions that
+// it imports: each takes its time.
 func (r *run) offer() error {
 	modules := []struct {
 		name        string
-		instantiate func() error
+		instantiate func(names []string) error
 	}{
-		{wasi.ModuleName, func() error { return wasi.Instantiate(r.base, r.engine, r.system) }},
-		{bridge.ModuleName, func() error { return bridge.Instantiate(r.base, r.engine, r.bridge) }},
-		{extism.ModuleName, func() error { return extism.Instantiate(r.base, r.engine, r.plugin) }},
+		{wasi.ModuleName, func(names []string) error { return wasi.Instantiate(r.base, r.engine, r.system, names) }},
+		{bridge.ModuleName, func(names []string) error { return bridge.Instantiate(r.base, r.engine, r.bridge, names) }},
+		{extism.ModuleName, func(names []string) error { return extism.Instantiate(r.base, r.engine, r.plugin, names) }},
 	}
 	for _, m := range modules {
-		if !r.about.wants(m.name) {
+		names := r.about.imported(m.name)
+		if len(names) == 0 {
 			continue
 		}
-		if err := m.instantiate(); err != nil {
+		if err := m.instantiate(names); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
@@ -91,11 +90,11 @@ func (r *run) offer() error {
 }
 
 // closeEngine frees code and memory. No guest code runs any more.
-func (r *run) closeEngine() {
-	if err := r.engine.Close(r.base); err != nil {
-		r.log.Warn("close engine", "err", err)
+func (l *Loaded) closeEngine() {
+	if err := l.engine.Close(l.base); err != nil {
+		l.log.Warn("close engine", "err", err)
 	}
-	if r.cache != nil {
-		r.cache.Close(r.base)
+	if l.cache != nil {
+		l.cache.Close(l.base)
 	}
 }

@@ -70,7 +70,12 @@ func (w *twin) run(which int, input string, mounts []wasi.Mount, args ...string)
 	if w.engine[which].Module(wasi.ModuleName) != nil {
 		w.engine[which].Module(wasi.ModuleName).Close(w.t.Context())
 	}
-	if err := wasi.Instantiate(w.t.Context(), w.engine[which], system); err != nil {
+	var names []string
+	for _, f := range w.code[which].ImportedFunctions() {
+		_, name, _ := f.Import()
+		names = append(names, name)
+	}
+	if err := wasi.Instantiate(w.t.Context(), w.engine[which], system, names); err != nil {
 		w.t.Fatal(err)
 	}
 	mod, err := w.engine[which].InstantiateModule(w.t.Context(), w.code[which], wazero.NewModuleConfig().WithName(""))

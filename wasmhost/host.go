@@ -9,12 +9,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/consentry/consentry/sandbox"
-	"github.com/consentry/consentry/wasmhost/bridge"
-	"github.com/consentry/consentry/wasmhost/extism"
 	"github.com/consentry/consentry/wasmhost/rewrite"
 	"github.com/consentry/consentry/wasmhost/wasi"
 )
@@ -69,71 +66,23 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Brok
 // Prepare is Start without the module's first instruction, which comes with
 // begin. A module that is stopped before never runs.
 func (h *Host) Prepare(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker) (_ sandbox.Instance, begin func(), err error) {
-	stdio := wasi.Stdio{Files: spec.Process.Stdio, Terminal: spec.Process.Terminal}
-	defer func() {
-		if err != nil {
-			stdio.Close()
-		}
-	}()
-	if err := checkSpec(spec, broker); err != nil {
+	if spec.Module == nil {
+		CloseStdio(spec)
+		return nil, nil, errors.New("the wasm host runs modules only, and the spec has none")
+	}
+	loaded, err := h.Load(ctx, spec.Name, *spec.Module, spec.Limits.Memory)
+	if err != nil {
+		CloseStdio(spec)
 		return nil, nil, err
 	}
-	module, about, err := readModule(*spec.Module)
-	if err != nil {
-		return nil, nil, err
-	}
-	return h.prepare(ctx, spec, broker, stdio, module, about)
+	return loaded.Prepare(spec, broker)
 }
 
-func (h *Host) prepare(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker, stdio wasi.Stdio, module []byte, about Module) (_ sandbox.Instance, begin func(), err error) {
-	rewritten, err := rewrite.Rewrite(module)
-	if err != nil {
-		return nil, nil, fmt.Errorf("prepare %s: %w", spec.Name, err)
-	}
-	r := &run{
-		spec: spec, about: about, names: rewritten.Names, checks: rewritten.Checks, log: h.log.With("run", spec.ID),
-		bridge: bridge.New(broker), done: make(chan struct{}),
-		memory: orDefault(spec.Limits.Memory, DefaultMemory), compileMemory: h.compileMemory,
-	}
-	system, err := wasi.New(wasi.Config{
-		Args: spec.Process.Args, Env: spec.Process.Env, Stdio: stdio, Mounts: mounts(spec.Mounts),
-		Output: orDefault(spec.Limits.Output, DefaultOutput), Files: spec.Limits.Files, Exceeded: r.exceeded,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	r.system = system
-	if about.wants(extism.ModuleName) {
-		if r.plugin, err = r.newPlugin(); err != nil {
-			system.Close()
-			return nil, nil, err
-		}
-	}
-	if err := r.compile(ctx, rewritten.Module, h.cacheFor(spec)); err != nil {
-		system.Close()
-		return nil, nil, fmt.Errorf("compile %s: %w", spec.Name, err)
-	}
-	var inside context.Context
-	inside, r.cancel = context.WithCancelCause(r.base)
-	r.begin = sync.OnceFunc(func() { r.launch(inside, orDefault(spec.Limits.Wall, DefaultWall), spec.Limits.CPU) })
-	return r, r.begin, nil
-}
+// CloseStdio closes the standard files of a module that is not to run.
+func CloseStdio(spec sandbox.Spec) { stdio(spec).Close() }
 
-func checkSpec(spec sandbox.Spec, broker sandbox.Broker) error {
-	switch {
-	case spec.Module == nil:
-		return errors.New("the wasm host runs modules only, and the spec has none")
-	case broker == nil:
-		return errors.New("no broker")
-	}
-	return nil
-}
-
-func (h *Host) cacheFor(spec sandbox.Spec) string {
-	if spec.Module.Cache != "" {
-		return spec.Module.Cache
-	}
-	return h.cacheDir
+func stdio(spec sandbox.Spec) wasi.Stdio {
+	return wasi.Stdio{Files: spec.Process.Stdio, Terminal: spec.Process.Terminal}
 }
 
 // readModule reads the file once, and checks what it read: nobody can change

@@ -69,6 +69,17 @@ func (m Module) wants(module string) bool {
 	return slices.ContainsFunc(m.Imports, func(imp Import) bool { return imp.Module == module })
 }
 
+// imported are the names that it imports from module.
+func (m Module) imported(module string) []string {
+	var names []string
+	for _, imp := range m.Imports {
+		if imp.Module == module {
+			names = append(names, imp.Name)
+		}
+	}
+	return names
+}
+
 func offered(imp Import) bool {
 	switch imp.Module {
 	case wasi.ModuleName:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -16,7 +15,6 @@ import (
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/wasmhost/bridge"
 	"github.com/consentry/consentry/wasmhost/extism"
-	"github.com/consentry/consentry/wasmhost/rewrite"
 	"github.com/consentry/consentry/wasmhost/wasi"
 )
 
@@ -29,23 +27,12 @@ const trapCode = 128 + 6
 //	             ^ end: cancels ctx (host calls) and sets the stop flag (guest code);
 //	               before begin it begins, and nothing is executed
 type run struct {
-	spec          sandbox.Spec
-	about         Module
-	names         rewrite.Names
-	checks        int
-	memory        int64 // limit in bytes
-	used          int64 // bytes of memory when guest code ended
-	compileMemory int64 // in bytes
-	log           *slog.Logger
-	system        *wasi.System
-	bridge        *bridge.Bridge
-	plugin        *extism.Host // nil unless the module imports it
-
-	base   context.Context // carries the allocator, never ends
-	cache  wazero.CompilationCache
-	engine wazero.Runtime
-	module wazero.CompiledModule
-	left   chan struct{} // closed when a compilation that was left behind ends; nil if none was
+	*Loaded
+	spec   sandbox.Spec
+	used   int64 // bytes of memory when guest code ended
+	system *wasi.System
+	bridge *bridge.Bridge
+	plugin *extism.Host // nil unless the module imports it
 
 	begin  func() // does it once
 	cancel context.CancelCauseFunc

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/consentry/consentry/sandbox"
-	"github.com/consentry/consentry/wasmhost/wasi"
 )
 
 // small is a module of ours that writes nothing to its standard output:
@@ -28,7 +27,11 @@ func (h *Host) Warm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	module, begin, err := h.prepare(ctx, sandbox.Spec{Name: "warm", Module: &sandbox.Module{}}, nobody{}, wasi.Stdio{}, []byte(small), about)
+	loaded, err := h.load(ctx, "warm", []byte(small), about, "", 0)
+	if err != nil {
+		return err
+	}
+	module, begin, err := loaded.Prepare(sandbox.Spec{Name: "warm", Module: &sandbox.Module{}}, nobody{})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/sandbox"
@@ -30,6 +31,7 @@ type Client struct {
 	err    error                             // how it ended; read after ended
 	left   bool                              // it ended by itself; read after ended
 	stop   context.CancelFunc
+	load   loadJob // what it has loaded; zero for nothing
 }
 
 // Start runs self as a worker that routes, whose questions broker answers. stderr
@@ -140,6 +142,7 @@ type Host struct {
 	Workers *Pool
 	Log     *slog.Logger
 
+	loaded  loadedPool
 	running sync.WaitGroup
 }
 
@@ -154,6 +157,7 @@ func (h *Host) Name() string { return "wasm" }
 // Close ends the workers that wait, and waits for those that are ending. No
 // module runs any more.
 func (h *Host) Close() error {
+	h.loaded.close()
 	err := h.Workers.Close()
 	h.running.Wait()
 	return err
@@ -171,7 +175,7 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Brok
 // StartWhen is Start for a module that waits, compiled, until ready has returned.
 func (h *Host) StartWhen(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker, ready func() error) (sandbox.Instance, error) {
 	defer fdwire.CloseAll(spec.Process.Stdio[:])
-	client, err := h.Workers.Get(ctx, broker)
+	client, err := h.workerFor(ctx, spec, broker)
 	if err != nil {
 		return nil, err
 	}
@@ -182,9 +186,22 @@ func (h *Host) StartWhen(ctx context.Context, spec sandbox.Spec, broker sandbox.
 		client.Close() //nolint:errcheck // nothing of the module has run
 		return nil, err
 	}
+	if err := client.peer.Tell(verbBegin, struct{}{}); err != nil { // now, not when the scheduler comes to it
+		return nil, client.explain(err)
+	}
 	m := &moduleInstance{client: client, done: make(chan struct{})}
 	h.running.Go(func() { m.wait(context.WithoutCancel(ctx)) })
+	h.loaded.ran(h.Workers, spec)
 	return m, nil
+}
+
+// workerFor is one that has loaded the module of spec already, or any other.
+func (h *Host) workerFor(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker) (*Client, error) {
+	if client, ok := h.loaded.take(spec); ok {
+		client.serve(broker)
+		return client, nil
+	}
+	return h.Workers.Get(ctx, broker)
 }
 
 // explain ends the worker after a start that failed, and says so if it was the
@@ -203,10 +220,17 @@ type moduleInstance struct {
 	err    error
 }
 
-// wait has the module run, and its worker end after it.
+// endPause keeps the end of a process out of the way of those who wait for its
+// last word.
+const endPause = 20 * time.Millisecond
+
+// wait waits for the end of the module, and has its worker end after it.
 func (m *moduleInstance) wait(ctx context.Context) {
 	_, m.err = m.client.peer.Call(ctx, verbWait, struct{}{}, &m.exit)
 	close(m.done)
+	if m.err == nil {
+		time.Sleep(endPause)
+	}
 	m.client.Close() //nolint:errcheck // how the process ended matters only when it gave no exit
 }
 

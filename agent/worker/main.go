@@ -19,6 +19,7 @@ import (
 	"github.com/consentry/consentry/router"
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/sandbox/wire"
+	"github.com/consentry/consentry/wasmhost"
 )
 
 // socketFD is where the agent's socket is inherited.
@@ -76,6 +77,8 @@ type server struct {
 
 	mu     sync.Mutex
 	busy   bool
+	loaded *wasmhost.Loaded // for a run that is to come; nil otherwise
+	load   loadJob          // what is in it
 	module sandbox.Instance // compiled, or running
 	begin  func()           // sets it running
 
@@ -88,6 +91,9 @@ func (s *server) handle(ctx context.Context, verb string, body json.RawMessage, 
 	switch verb {
 	case verbRoute:
 		return wire.Reply{}, s.route(body, files)
+	case verbLoad:
+		fdwire.CloseAll(files)
+		return wire.Reply{}, s.loadModule(body)
 	case verbModule:
 		return wire.Reply{}, s.prepareModule(body, files)
 	case verbPlaceholders:
@@ -111,8 +117,10 @@ func (s *server) handle(ctx context.Context, verb string, body json.RawMessage, 
 		return wire.Reply{}, fmt.Errorf("%w: %s before a module was started", sandbox.ErrInvalid, verb)
 	}
 	switch verb {
-	case verbWait:
+	case verbBegin:
 		s.begin()
+		return wire.Reply{}, nil
+	case verbWait:
 		exit, err := module.Wait(ctx)
 		return wire.Reply{Body: exit}, err
 	case verbStop:

@@ -4,6 +4,8 @@
 //
 //	agent                                     worker
 //	  | exec, socket as fd 3                    |
+//	  | load{module}: perhaps, before any run   |
+//	  | --------------------------------------> |  confines itself, compiles, runs nothing
 //	  | route{} + link socket                   |  or  module{spec} + stdin, stdout, stderr
 //	  | --------------------------------------> |  confines itself, starts
 //	  | answer: it is ready (or why it is not)  |
@@ -16,7 +18,9 @@
 //	  | <-------------------------------------- |
 //	  | placeholders{names} + files of FUSE     |  broker.file, when one is touched
 //	  | --------------------------------------> | -------------------------------> agent
-//	  | wait{}: a module begins to run          |
+//	  | begin{}: a module begins to run         |
+//	  | --------------------------------------> |
+//	  | wait{}                                  |
 //	  | --------------------------------------> |
 //	  | answer: its Exit, when it has ended     |
 //	  | <-------------------------------------- |
@@ -32,6 +36,7 @@ import (
 // The calls of the agent.
 const (
 	verbRoute   = "worker.route"
+	verbLoad    = "worker.load"
 	verbModule  = "worker.module"
 	verbPorts   = "worker.ports"
 	verbInbound = "worker.inbound"
@@ -40,6 +45,7 @@ const (
 
 	verbPlaceholders = "worker.placeholders"
 
+	verbBegin   = "worker.begin"
 	verbWait    = "worker.wait"
 	verbStop    = "worker.stop"
 	verbSignal  = "worker.signal"
@@ -50,6 +56,35 @@ const (
 type routeJob struct {
 	Hostname  string `json:"hostname"`            // of the app
 	Bandwidth int64  `json:"bandwidth,omitempty"` // bytes a second, each way
+}
+
+// loadJob makes a module ready for a run that is not known yet.
+type loadJob struct {
+	Module sandbox.Module `json:"module"`           // its call names a function, and has no input
+	Memory int64          `json:"memory,omitempty"` // limit in bytes, 0 for the standard
+}
+
+// loadJobOf is what a later run of the same module can use of this one: nothing
+// that was said to this one alone.
+func loadJobOf(spec sandbox.Spec) loadJob {
+	job := loadJob{Module: *spec.Module, Memory: spec.Limits.Memory}
+	if call := job.Module.Call; call != nil {
+		job.Module.Call = &sandbox.ModuleCall{Function: call.Function}
+	}
+	return job
+}
+
+// same says whether one job serves for the other.
+func (j loadJob) same(other loadJob) bool {
+	return other.fits(sandbox.Spec{Module: &j.Module, Limits: sandbox.Limits{Memory: j.Memory}})
+}
+
+// fits says whether a worker with this job can run spec: it can open no folder
+// that it was not confined to.
+func (j loadJob) fits(spec sandbox.Spec) bool {
+	m := spec.Module
+	return m != nil && len(spec.Mounts) == 0 && j.Memory == spec.Limits.Memory &&
+		j.Module.Path == m.Path && j.Module.Digest == m.Digest && j.Module.Cache == m.Cache
 }
 
 // moduleJob starts a wasm module; its standard files come with it.

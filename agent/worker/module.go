@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/sandbox"
@@ -39,8 +40,63 @@ func warm() {
 	wasmhost.New(wasmhost.Config{}).Warm(context.Background()) //nolint:errcheck // as said
 }
 
+// loadModule confines the process to the module and compiles it. It stays like
+// that until a run of it begins, and is no good for anything else.
+func (s *server) loadModule(body json.RawMessage) error {
+	var job loadJob
+	if err := json.Unmarshal(body, &job); err != nil {
+		return fmt.Errorf("%w: %w", sandbox.ErrInvalid, err)
+	}
+	if err := s.claimForModule(); err != nil {
+		return err
+	}
+	spec := sandbox.Spec{Name: filepath.Base(job.Module.Path), Module: &job.Module, Limits: sandbox.Limits{Memory: job.Memory}}
+	loaded, err := s.confineAndLoad(spec)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loaded, s.load = loaded, job
+	return nil
+}
+
+// claimForModule is claim for a worker that is not a router already.
+func (s *server) claimForModule() error {
+	if s.asRouter {
+		return fmt.Errorf("%w: this worker is a router", sandbox.ErrInvalid)
+	}
+	return s.claim()
+}
+
+func (s *server) confineAndLoad(spec sandbox.Spec) (*wasmhost.Loaded, error) {
+	if err := confineModule(spec); err != nil {
+		return nil, err
+	}
+	return wasmhost.New(wasmhost.Config{Log: s.log}).Load(s.ctx, spec.Name, *spec.Module, spec.Limits.Memory)
+}
+
+// moduleFor is the module of spec: what was loaded for such a run, or else what
+// is loaded now, for this one.
+func (s *server) moduleFor(spec sandbox.Spec) (*wasmhost.Loaded, error) {
+	s.mu.Lock()
+	loaded, job := s.loaded, s.load
+	s.loaded = nil
+	s.mu.Unlock()
+	switch {
+	case loaded == nil:
+		if err := s.claimForModule(); err != nil {
+			return nil, err
+		}
+		return s.confineAndLoad(spec)
+	case !job.fits(spec):
+		return nil, fmt.Errorf("%w: this worker is confined to another module, or to other limits", sandbox.ErrInvalid)
+	}
+	return loaded, nil
+}
+
 // prepareModule confines the process to what the module was given and compiles
-// it. It runs when somebody waits for it.
+// it, unless that was done before. It runs when somebody waits for it.
 func (s *server) prepareModule(body json.RawMessage, files []*os.File) error {
 	var job moduleJob
 	if err := json.Unmarshal(body, &job); err != nil {
@@ -51,21 +107,13 @@ func (s *server) prepareModule(body json.RawMessage, files []*os.File) error {
 		fdwire.CloseAll(files)
 		return fmt.Errorf("%w: a module job has %d files and a module", sandbox.ErrInvalid, stdFiles)
 	}
-	if s.asRouter {
-		fdwire.CloseAll(files)
-		return fmt.Errorf("%w: this worker is a router", sandbox.ErrInvalid)
-	}
-	if err := s.claim(); err != nil {
-		fdwire.CloseAll(files)
-		return err
-	}
-	if err := confineModule(job.Spec); err != nil {
+	loaded, err := s.moduleFor(job.Spec)
+	if err != nil {
 		fdwire.CloseAll(files)
 		return err
 	}
 	copy(job.Spec.Process.Stdio[:], files)
-	host := wasmhost.New(wasmhost.Config{CacheDir: job.Spec.Module.Cache, Log: s.log})
-	module, begin, err := host.Prepare(s.ctx, job.Spec, wire.NewBroker(s.peer))
+	module, begin, err := loaded.Prepare(job.Spec, wire.NewBroker(s.peer))
 	if err != nil {
 		return err
 	}

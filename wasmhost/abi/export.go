@@ -2,6 +2,7 @@ package abi
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -33,9 +34,12 @@ type Func struct {
 	Run    func(context.Context, Call) Errno
 }
 
-// Export adds funcs to the host module that b builds.
-func Export(b wazero.HostModuleBuilder, funcs []Func) {
+// Export adds those of funcs that names has to the host module that b builds.
+func Export(b wazero.HostModuleBuilder, funcs []Func, names []string) {
 	for _, f := range funcs {
+		if !slices.Contains(names, f.Name) {
+			continue
+		}
 		b.NewFunctionBuilder().
 			WithGoModuleFunction(wrap(f.Run), Types(f.Params), []api.ValueType{api.ValueTypeI32}).
 			Export(f.Name)

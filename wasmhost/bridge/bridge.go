@@ -92,10 +92,11 @@ func Offers(name string) bool {
 	return false
 }
 
-// Instantiate makes b available to the modules of engine.
-func Instantiate(ctx context.Context, engine wazero.Runtime, b *Bridge) error {
+// Instantiate makes those functions of b available to the modules of engine
+// that names has.
+func Instantiate(ctx context.Context, engine wazero.Runtime, b *Bridge, names []string) error {
 	builder := engine.NewHostModuleBuilder(ModuleName)
-	abi.Export(builder, b.functions())
+	abi.Export(builder, b.functions(), names)
 	_, err := builder.Instantiate(ctx)
 	return err
 }

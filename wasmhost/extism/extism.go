@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -115,10 +116,14 @@ func Offers(name string) bool {
 	return false
 }
 
-// Instantiate makes h available to the modules of engine.
-func Instantiate(ctx context.Context, engine wazero.Runtime, h *Host) error {
+// Instantiate makes those functions of h available to the modules of engine
+// that names has.
+func Instantiate(ctx context.Context, engine wazero.Runtime, h *Host, names []string) error {
 	b := engine.NewHostModuleBuilder(ModuleName)
 	for _, f := range h.functions() {
+		if !slices.Contains(names, f.name) {
+			continue
+		}
 		b.NewFunctionBuilder().
 			WithGoModuleFunction(f.wrap(), abi.Types(f.params), abi.Types(f.result)).
 			Export(f.name)

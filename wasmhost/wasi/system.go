@@ -215,10 +215,11 @@ func Offers(name string) bool {
 	return false
 }
 
-// Instantiate makes s available to the modules of engine.
-func Instantiate(ctx context.Context, engine wazero.Runtime, s *System) error {
+// Instantiate makes those functions of s available to the modules of engine
+// that names has.
+func Instantiate(ctx context.Context, engine wazero.Runtime, s *System, names []string) error {
 	b := engine.NewHostModuleBuilder(ModuleName)
-	abi.Export(b, s.functions())
+	abi.Export(b, s.functions(), names)
 	b.NewFunctionBuilder().
 		WithGoModuleFunction(api.GoModuleFunc(procExit), []api.ValueType{api.ValueTypeI32}, nil).
 		Export("proc_exit")
