@@ -88,8 +88,9 @@ type Agent struct {
 
 	bell bell // rung when something has changed
 
-	mu   sync.Mutex
-	runs map[string]*run // by id
+	mu      sync.Mutex
+	purging bool            // what is kept goes when the agent ends
+	runs    map[string]*run // by id
 	lent map[uint32]bool // slots of sandboxes that wait for a run
 }
 
@@ -256,7 +257,13 @@ func (a *Agent) Close() error {
 	a.work.Wait()
 	a.stop()
 	a.note(consent.Event{Event: "agent-stop"})
-	return errors.Join(a.closeHosts(), a.closeStores())
+	a.mu.Lock()
+	purging := a.purging
+	a.mu.Unlock()
+	if !purging {
+		return errors.Join(a.closeHosts(), a.closeStores())
+	}
+	return errors.Join(a.forgetSecrets(), a.closeHosts(), a.closeStores(), removeKept(a.cfg.Data))
 }
 
 // closeHosts has the hosts take away what stood above all runs.

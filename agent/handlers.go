@@ -65,6 +65,7 @@ func (a *Agent) calls() map[string]func(http.ResponseWriter, *http.Request) erro
 		"POST /v1/reviews/{id}":      a.answerReview,
 		"GET /v1/log/export":         a.exportLedger,
 		"POST /v1/store/reset":       a.resetStore,
+		"POST /v1/purge":             a.purge,
 		"GET /v1/presets":            a.listPresets,
 		"GET /v1/presets/{name}":     a.getPreset,
 		"GET /v1/grants/export":      a.exportGrants,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/consentry/consentry/internal/autostart"
 )
 
 // Options are what the program gives to its tray.
@@ -21,7 +23,7 @@ func Main(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if d.Login, err = atLogin(o.Program); err != nil {
+	if d.Login, err = autostart.Of(o.Program); err != nil {
 		return err
 	}
 	d.Open = o.Open

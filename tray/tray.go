@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/internal/autostart"
 )
 
 // Agent is what the tray needs of the agent's client.
@@ -68,7 +69,7 @@ type Desktop struct {
 	// Open opens a file or an address in the user's browser.
 	Open func(context.Context, string) error
 	// Login reads and sets whether the tray starts with the session.
-	Login Autostart
+	Login autostart.Entry
 }
 
 // Config is what a tray is given.
