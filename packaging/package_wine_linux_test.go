@@ -79,7 +79,6 @@ const (
 	setupKey = `Software\Microsoft\Windows\CurrentVersion\Uninstall\Consentry`
 )
 
-
 // installed says whether everything is there, as it has to be, or nothing is.
 func (w wine) installed(want bool, atLogin bool) {
 	w.t.Helper()
@@ -136,7 +135,7 @@ func certificate(t *testing.T) (cert, key string) {
 }
 
 func TestPackagesOfWindows(t *testing.T) {
-	need(t, "makensis", "wixl", "osslsigncode", "uuidgen")
+	need(t, "makensis", "wixl", "osslsigncode", "msibuild")
 	cert, key := certificate(t)
 	out := pack(t, "windows", "1.0.0", "SIGN_CERT="+cert, "SIGN_KEY="+key)
 	setup, msi := one(t, out+"/*-setup.exe"), one(t, out+"/*.msi")

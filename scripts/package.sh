@@ -150,7 +150,19 @@ windows() {
 # The class that Windows starts when a notification is answered (tray).
 toasts='{9f1a6b0e-3f0c-4b56-9d55-6a1f0b7c2e41}'
 
-# msi STAGE ARCH FILE: its two identities follow from what is in it.
+# then_ COMMAND...: at the time of the source, which wixl and msibuild write down.
+then_() { faketime -f "$(at '%F %T')" "$@"; }
+
+# uuid TEXT: the same for the same text (RFC 9562, version 8).
+uuid() {
+  local h
+  h=$(sha256sum <<<"$1")
+  echo "${h:0:8}-${h:8:4}-8${h:13:3}-a${h:17:3}-${h:20:12}"
+}
+
+# msi STAGE ARCH FILE: its two identities follow from what is in it. wixl knows no
+# variables of the environment and no conditions of components: they are added
+# to its tables (https://learn.microsoft.com/windows/win32/msi/environment-table).
 msi() {
   local sum
   sum=$(cat "$1"/* packaging/windows/consentry.wxs | sha256sum)
@@ -158,8 +170,15 @@ msi() {
     echo "no MSI for arm64: wixl knows no such package"
     return 0
   fi
-  wixl -a x64 -D "Number=$number" -D "Stage=$1" -D "Product=$(uuidgen --sha1 -n @url -N "product $sum")" \
-    -D "Package=$(uuidgen --sha1 -n @url -N "package $sum")" -o "$3" packaging/windows/consentry.wxs
+  cp packaging/windows/consentry.wxs "$1"
+  (cd "$1" && then_ wixl -a x64 -D "Number=$number" -D "Product=$(uuid "product $sum")" -o "$3" consentry.wxs)
+  then_ msibuild "$3" -s Consentry Consentry 'x64;1033' "{$(uuid "package $sum" | tr a-f A-F)}"
+  then_ msibuild "$3" \
+    -q 'CREATE TABLE `Environment` (`Environment` CHAR(72) NOT NULL, `Name` CHAR(255) NOT NULL LOCALIZABLE, `Value` CHAR(255) LOCALIZABLE, `Component_` CHAR(72) NOT NULL PRIMARY KEY `Environment`)' \
+    -q "INSERT INTO \`Environment\` (\`Environment\`, \`Name\`, \`Value\`, \`Component_\`) VALUES ('Path', '=-Path', '[~];[INSTALLDIR]', 'Cli')" \
+    -q "UPDATE \`Component\` SET \`Condition\` = 'AUTOSTART = 1 AND (NOT BEFORE OR RUNS)' WHERE \`Component\` = 'AtLogin'" \
+    -q "INSERT INTO \`InstallExecuteSequence\` (\`Action\`, \`Sequence\`) VALUES ('RemoveEnvironmentStrings', 3300)" \
+    -q "INSERT INTO \`InstallExecuteSequence\` (\`Action\`, \`Sequence\`) VALUES ('WriteEnvironmentStrings', 5200)"
   sign "$3"
 }
 

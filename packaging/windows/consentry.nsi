@@ -7,6 +7,7 @@ Target amd64-unicode
 !include LogicLib.nsh
 !include FileFunc.nsh
 !include StrFunc.nsh
+!include WinMessages.nsh
 ${Using:StrFunc} StrStr
 ${Using:StrFunc} UnStrRep
 
@@ -21,7 +22,7 @@ InstallDir "$LOCALAPPDATA\Programs\Consentry"
 RequestExecutionLevel user
 ManifestDPIAware true
 ManifestSupportedOS Win10
-SetCompressor /SOLID lzma
+SetCompressor /SOLID zlib ; lzma takes ten times as long for a fifth less
 Icon "${STAGE}/consentry.ico"
 UninstallIcon "${STAGE}/consentry.ico"
 VIProductVersion "${NUMBER}.0"
