@@ -75,6 +75,7 @@ type Agent struct {
 	data    *userdata.Service
 	dialler *dial.Dialler
 	reviews *reviews
+	offline *offline
 
 	holds     holds      // images of runs that are being prepared
 	importing sync.Mutex // one import at a time, so that what was shown is what is done
@@ -91,7 +92,7 @@ type Agent struct {
 	mu      sync.Mutex
 	purging bool            // what is kept goes when the agent ends
 	runs    map[string]*run // by id
-	lent map[uint32]bool // slots of sandboxes that wait for a run
+	lent    map[uint32]bool // slots of sandboxes that wait for a run
 }
 
 // Open loads what is kept and cleans up after a crash. The caller holds the
@@ -120,6 +121,7 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 			return nil, fmt.Errorf("clean up after the last run: %w", err)
 		}
 	}
+	a.offline = openOffline(filepath.Join(cfg.Data, offlineFile))
 	a.keys = findKeys(cfg.Keychain, a.consentDir(), cfg.Log)
 	if a.engine, err = consent.Open(ctx, consent.Config{
 		Dir: a.consentDir(), Now: cfg.Now, Log: cfg.Log, Hold: cfg.Hold, Unused: cfg.Unused, Keychain: a.keys.Keychain,

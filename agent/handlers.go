@@ -66,6 +66,8 @@ func (a *Agent) calls() map[string]func(http.ResponseWriter, *http.Request) erro
 		"GET /v1/log/export":         a.exportLedger,
 		"POST /v1/store/reset":       a.resetStore,
 		"POST /v1/purge":             a.purge,
+		"GET /v1/offline":            a.getOffline,
+		"PUT /v1/offline":            a.setOffline,
 		"GET /v1/presets":            a.listPresets,
 		"GET /v1/presets/{name}":     a.getPreset,
 		"GET /v1/grants/export":      a.exportGrants,

@@ -15,7 +15,7 @@ import (
 // directory. What else lies there is somebody's: the folder is of the user's
 // choice.
 var keptNames = []string{
-	"accounts.json", "consent", "images", "made-up.key", "modules", "presets", "profile.json", "registries.json",
+	"accounts.json", "consent", "images", "made-up.key", "modules", offlineFile, "presets", "profile.json", "registries.json",
 	"reviews", "runs", "secrets.json", signersFile, volumesDir,
 }
 

@@ -195,7 +195,7 @@ func (r root) cycle(install, upgrade, remove string) {
 	}
 	user := func(script string) string { return r.in("/", fmt.Sprintf(asUser, script)) }
 	installed := r.look()
-	user("consentry version >/dev/null && consentry profile set name Ada && consentry volume create kept")
+	user("consentry version >/dev/null && consentry profile set name=Ada && consentry volume create kept")
 	kept := changed(installed, r.look())
 	if len(kept) == 0 || !slices.ContainsFunc(kept, func(name string) bool { return strings.HasPrefix(name, "home/u/.local/share/consentry/") }) {
 		t.Fatalf("an agent that was used keeps %v", kept)
