@@ -53,17 +53,10 @@ build() {
 # sbom NAME PROGRAM...: what they are made of.
 sbom() { go run ./tools/sbom -name "$1" -version "$VERSION" -created "$(at %FT%TZ)" "${@:2}"; }
 
-icons() {
-  [ ! -d "$work/icons" ] || return 0
-  mkdir -p "$work/icons"
-  go run ./tools/trayicons -program "$work/icons"
-}
-
 linux() {
   local arch stage root size
   go run ./cmd/consentry/internal/manual -version "$VERSION" -date "$(at %F)" "$work/manual"
   gzip -9n "$work"/manual/man1/*.1
-  icons
   for arch in ${ARCHES:-amd64}; do
     build linux "$arch" consentry consentry-{agent,launch,worker,bpf,tray}
     stage=$work/linux-$arch root=$work/linux-$arch/root
@@ -79,7 +72,7 @@ linux() {
     install -m 644 "$work/manual/completions/zsh" "$stage/_consentry"
     cp -r "$work/manual/man1" "$root/usr/share/man/man1"
     for size in 16 32 48 64 128 256 512; do
-      install -D -m 644 "$work/icons/$size.png" "$root/usr/share/icons/hicolor/${size}x$size/apps/consentry.png"
+      install -D -m 644 "packaging/icons/$size.png" "$root/usr/share/icons/hicolor/${size}x$size/apps/consentry.png"
     done
     install -m 644 -t "$root/usr/share/doc/consentry" packaging/linux/copyright
     gzip -9nc CHANGELOG.md >"$root/usr/share/doc/consentry/changelog.gz"
@@ -125,17 +118,15 @@ sign() { [ ! -x "$work/sign" ] || "$work/sign" "$1"; }
 
 windows() {
   local arch stage name define=() base
-  icons
   signer
-  cp packaging/windows/winres.json "$work/icons"
   [ ! -x "$work/sign" ] || define=("-DSIGN=$work/sign")
   for arch in ${ARCHES:-amd64}; do
     build windows "$arch" consentry consentry-agent consentry-tray
     stage=$work/windows-$arch base=$out/consentry_${VERSION}_windows_$arch
     mkdir -p "$stage"
-    cp "$programs"/*.exe "$work/icons/consentry.ico" "$stage"
+    cp "$programs"/*.exe packaging/icons/consentry.ico "$stage"
     for name in "$stage"/*.exe; do
-      tool go-winres patch --in "$work/icons/winres.json" --no-backup --product-version "$number.0" --file-version "$number.0" "$name"
+      tool go-winres patch --in packaging/windows/winres.json --no-backup --product-version "$number.0" --file-version "$number.0" "$name"
       sign "$name"
     done
     sbom consentry "$stage"/*.exe >"$base.spdx.json"
@@ -184,12 +175,11 @@ msi() {
 
 darwin() {
   local arch stage contents
-  icons
   for arch in amd64 arm64; do
     build darwin "$arch" consentry consentry-agent consentry-tray
     stage=$work/darwin-$arch contents=$work/darwin-$arch/Consentry.app/Contents
     install -D -m 755 -t "$contents/MacOS" "$programs"/*
-    install -D -m 644 -t "$contents/Resources" "$work/icons/consentry.icns"
+    install -D -m 644 -t "$contents/Resources" packaging/icons/consentry.icns
     sed "s/@NUMBER@/$number/" packaging/darwin/Info.plist >"$contents/Info.plist"
     printf 'APPL????' >"$contents/PkgInfo"
     sbom consentry "$programs"/* >"$out/consentry_${VERSION}_darwin_$arch.spdx.json"

@@ -26,7 +26,7 @@ func Main(ctx context.Context, o Options) error {
 	if d.Login, err = autostart.Of(o.Program); err != nil {
 		return err
 	}
-	d.Open = o.Open
+	d.Open, d.Choose = o.Open, choose
 	return withPanel(dark, func(p Panel) error {
 		d.Panel = p
 		return Run(ctx, Config{Agent: o.Agent, Desktop: d, Log: o.Log, Now: time.Now})
