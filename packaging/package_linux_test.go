@@ -104,13 +104,15 @@ func freshRoot(t *testing.T) root {
 // own: nothing that it starts is left.
 func (r root) in(dir, script string) string {
 	r.t.Helper()
-	inside := `set -e; mount -t proc proc "$0/proc"; mount --rbind /dev "$0/dev"; mount -t tmpfs none "$0/tmp"; exec chroot "$0" /bin/sh -ec "cd '` + dir + `'; $1"`
+	// Not chroot alone: the kernel keeps who is in one from user namespaces.
+	inside := `set -e; mount --bind "$0" "$0"; cd "$0"; mount -t proc proc proc; mount --rbind /dev dev; mount -t tmpfs none tmp
+pivot_root . .; umount -l .; cd /; exec /bin/sh -ec "cd '` + dir + `'; $1"`
 	return run(r.t, command("unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc", "/bin/sh", "-c", inside, r.dir, script),
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive", "DBUS_SESSION_BUS_ADDRESS=", "CONSENTRY_HOME=")
 }
 
 // What the system's own programs note about any package.
-var ofTheSystem = []string{"var/lib/dpkg", "var/lib/rpm", "usr/lib/sysimage/rpm", "var/log", "var/cache/ldconfig", "proc", "dev", "tmp", "run/user/1000/systemd"}
+var ofTheSystem = []string{"var/lib/dpkg", "var/lib/rpm", "usr/lib/sysimage/rpm", "var/log", "var/cache/ldconfig", "proc", "dev", "tmp", "run/systemd"}
 
 // look lists every file with what it is.
 func (r root) look() map[string]string {

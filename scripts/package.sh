@@ -61,7 +61,8 @@ linux() {
     build linux "$arch" consentry consentry-{agent,launch,worker,bpf,tray}
     stage=$work/linux-$arch root=$work/linux-$arch/root
     mkdir -p "$root"/usr/share/{man,fish/vendor_completions.d,doc/consentry}
-    install -D -m 755 -t "$root/usr/lib/consentry" "$programs"/*
+    install -D -m 755 -t "$root/usr/lib/consentry" "$programs"/consentry*
+    attacks "$arch"
     install -D -m 644 -t "$root/usr/lib/systemd/system" packaging/systemd/consentry-bpf.{socket,service}
     install -D -m 644 -t "$root/usr/lib/systemd/user" packaging/systemd/consentry.service
     install -D -m 644 -t "$root/usr/lib/udev/rules.d" packaging/udev/70-consentry.rules
@@ -76,12 +77,19 @@ linux() {
     done
     install -m 644 -t "$root/usr/share/doc/consentry" packaging/linux/copyright
     gzip -9nc CHANGELOG.md >"$root/usr/share/doc/consentry/changelog.gz"
-    sbom consentry "$programs"/* >"$root/usr/share/doc/consentry/sbom.spdx.json"
+    sbom consentry "$programs"/consentry* >"$root/usr/share/doc/consentry/sbom.spdx.json"
     cp "$root/usr/share/doc/consentry/sbom.spdx.json" "$out/consentry_${VERSION}_linux_$arch.spdx.json"
     same_times "$stage"
     pack "$stage" "$arch" packaging/linux/nfpm.yaml
     guest "$stage" "$arch"
   done
+}
+
+# attacks ARCH: what consentry doctor --attack runs; go run knows this machine only.
+attacks() {
+  [ "$1" = "$(go env GOHOSTARCH)" ] || return 0
+  [ -d "$programs/attack" ] || scripts/attack.sh "$programs/attack"
+  cp -r "$programs/attack" "$root/usr/lib/consentry"
 }
 
 # pack STAGE ARCH CONFIG: both packages.

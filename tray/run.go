@@ -19,7 +19,7 @@ type Options struct {
 // Main shows the tray of this session until ctx ends or the user quits. It must
 // be called by the main goroutine.
 func Main(ctx context.Context, o Options) error {
-	d, dark, err := desktop(o.Log)
+	d, dark, err := desktop(o.Log, o.Program)
 	if err != nil {
 		return err
 	}

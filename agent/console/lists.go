@@ -120,7 +120,7 @@ func (v *view) offline() error {
 	}
 	text := "The rules decide about the network again."
 	if on {
-		text = "Every app is offline."
+		text = "" // every page says it
 	}
 	v.back(text, false)
 	return nil

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/consentry/consentry/agent/api"
 )
 
 // desktop is a screen with a panel, a notification service and our tray, all
@@ -169,6 +171,13 @@ func (d *desktop) notifications() []image.Rectangle { return d.windows("xfce4-no
 // press waits for the one notification and presses one of its buttons.
 func (d *desktop) press(button string) {
 	d.w.t.Helper()
+	at := d.button(button)
+	d.click(at.X, at.Y)
+}
+
+// button waits for the one notification, and returns where a button of it is.
+func (d *desktop) button(button string) image.Point {
+	d.w.t.Helper()
 	var at image.Rectangle
 	d.w.until("a notification is on the screen", func() bool {
 		list := d.notifications()
@@ -177,7 +186,7 @@ func (d *desktop) press(button string) {
 		}
 		return len(list) == 1
 	})
-	d.click(at.Max.X-buttonLeft[button], at.Max.Y-buttonUp)
+	return image.Pt(at.Max.X-buttonLeft[button], at.Max.Y-buttonUp)
 }
 
 // menu opens the tray's menu.
@@ -268,6 +277,16 @@ func near(x, y uint32) bool {
 	return true
 }
 
+// Where the box for offline stands in the menu while one app runs: below the
+// headline, the app, to pause, and to add an app; after two lines.
+const offlineItem, offlineLines = 4, 2
+
+// pointer moves it.
+func (d *desktop) pointer(to image.Point) error {
+	_, err := d.x("xdotool", "mousemove", strconv.Itoa(to.X), strconv.Itoa(to.Y))
+	return err
+}
+
 // echoTime is a little longer than a no for once is remembered (consent).
 const echoTime = 2500 * time.Millisecond
 
@@ -303,6 +322,7 @@ func TestTheDesktop(t *testing.T) {
 		p := w.request(webTarget)
 		time.Sleep(time.Until(p.NotBefore.Add(100 * time.Millisecond)))
 	}
+	var button image.Point // to allow
 	gone := func() {
 		t.Helper()
 		w.until("the notification is gone", func() bool { return len(d.notifications()) == 0 })
@@ -340,11 +360,93 @@ func TestTheDesktop(t *testing.T) {
 		waits()
 		w.until("a notification is on the screen", func() bool { return len(d.notifications()) == 1 })
 		d.picture("notification")
+		button = d.button("allow")
 		d.press("allow")
 		if r := call.wait(); r.code != 0 || !strings.Contains(r.out, "page of") || w.reached() != 1 {
 			t.Errorf("curl's exit is %d, it got %q, %d connections reached the server: %s", r.code, r.out, w.reached(), r.err)
 		}
 		gone()
+	})
+	t.Run("a press that was meant for something else", func(t *testing.T) { // row 54
+		before := w.reached()
+		must(t, d.pointer(button))
+		call, began := ask(), time.Now()
+		var p api.Prompt
+		pressed := 0
+		for p.ID == "" && time.Since(began) < 800*time.Millisecond || time.Now().Before(p.NotBefore.Add(-200*time.Millisecond)) {
+			if len(d.notifications()) > 0 {
+				pressed++
+			}
+			_, err := d.x("xdotool", "click", "1", "key", "Return")
+			must(t, err)
+			if p.ID == "" {
+				p = w.waiting(webTarget)
+			}
+		}
+		if pressed == 0 {
+			t.Log("this machine was too slow to press in the first second")
+		}
+		p = w.request(webTarget)
+		if w.reached() != before {
+			t.Error("a press in the first second counted")
+		}
+		time.Sleep(time.Until(p.NotBefore.Add(100 * time.Millisecond)))
+		_, err := d.x("xdotool", "key", "Return", "key", "space") // nothing has the focus
+		must(t, err)
+		time.Sleep(300 * time.Millisecond)
+		if w.waiting(webTarget).ID == "" {
+			t.Error("a key answered")
+		}
+		d.press("allow")
+		if r := call.wait(); r.code != 0 || w.reached() != before+1 {
+			t.Errorf("curl's exit is %d: %s", r.code, r.err)
+		}
+		gone()
+	})
+	t.Run("a flood", func(t *testing.T) { // row 52
+		w.want("run", "-d", "--quiet", "--name", "noisy", built.image, "sleep", "1000")
+		flood := w.start("exec", "noisy", "python3", "-c", fmt.Sprintf(`import socket, time
+to = socket.gethostbyname(%q)
+open = []
+for port in range(2000, 3000):
+    s = socket.socket(); s.setblocking(False)
+    try: s.connect((to, port))
+    except BlockingIOError: open.append(s)
+print("tried", flush=True)
+time.sleep(30)`, webName))
+		w.until("it has tried", func() bool { return strings.Contains(flood.out.String(), "tried") })
+		for n := range 3 {
+			d.button("deny") // there is one
+			for end := time.Now().Add(1200 * time.Millisecond); time.Now().Before(end); {
+				if on := len(d.notifications()); on > 1 {
+					t.Fatalf("%d notifications of one app are on the screen", on)
+				}
+			}
+			if n == 0 {
+				d.picture("flood")
+			}
+			d.press("deny")
+			time.Sleep(300 * time.Millisecond)
+		}
+		gone() // asking is paused
+		time.Sleep(time.Second)
+		if on := len(d.notifications()); on != 0 {
+			t.Errorf("after three dismissals %d notifications are on the screen", on)
+		}
+		flood.cmd.Process.Kill()
+		flood.wait()
+	})
+	t.Run("offline", func(t *testing.T) {
+		w.want("allow", "app", "net.connect", webTarget)
+		w.want("rm", "-f", "noisy")
+		time.Sleep(time.Second)
+		menu := d.menu()
+		d.picture("menu-online")
+		d.choose(menu, offlineItem, offlineLines)
+		w.until("every app is offline", func() bool { r := ask().wait(); return r.code == 7 })
+		time.Sleep(time.Second)
+		d.choose(d.menu(), offlineItem, offlineLines)
+		w.until("the rules decide again", func() bool { r := ask().wait(); return r.code == 0 })
 	})
 	if r := w.result("log", "--json"); !strings.Contains(r.out, `"by":"tray"`) {
 		t.Error("the ledger does not say that the tray answered")

@@ -91,8 +91,10 @@ func TestOffline(t *testing.T) {
 		t.Errorf("what waited ends with %d: %s", r.code, r.err)
 	}
 	refused("offline")
-	if r := w.result("requests"); strings.Contains(r.out, webName) {
-		t.Errorf("it asks: %s", r.out)
+	for _, p := range w.inbox() {
+		if p.Live || p.Target == webTarget {
+			t.Errorf("it asks: %+v", p)
+		}
 	}
 	w.restartAgent()
 	w.want("start", "app")
