@@ -112,7 +112,7 @@ pivot_root . .; umount -l .; cd /; exec /bin/sh -ec "cd '` + dir + `'; $1"`
 }
 
 // What the system's own programs note about any package.
-var ofTheSystem = []string{"var/lib/dpkg", "var/lib/rpm", "usr/lib/sysimage/rpm", "var/log", "var/cache/ldconfig", "proc", "dev", "tmp", "run/systemd"}
+var ofTheSystem = []string{"var/lib/dpkg", "var/lib/rpm", "usr/lib/sysimage/rpm", "var/log", "var/cache/ldconfig", "proc", "dev", "tmp", "run/systemd", "root/.rpmdb"}
 
 // look lists every file with what it is.
 func (r root) look() map[string]string {
@@ -277,6 +277,8 @@ func TestPackagesOfLinux(t *testing.T) {
 	})
 	t.Run("rpm", func(t *testing.T) {
 		r := freshRoot(t)
+		// Folders that packages of Fedora itself have.
+		r.in("/", "mkdir -p /usr/share/applications /usr/share/fish/vendor_completions.d /usr/share/icons /usr/share/zsh/site-functions")
 		r.bring(one(t, old+"/*.rpm"), "old.rpm")
 		r.bring(one(t, next+"/*.rpm"), "next.rpm")
 		r.cycle("rpm -i --nodeps old.rpm", "rpm -U --nodeps next.rpm", "rpm -e consentry")
