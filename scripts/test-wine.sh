@@ -41,12 +41,7 @@ export WINEPREFIX=$work/prefix WINEARCH=win64 WINEDEBUG=-all
 finish() { /usr/lib/wine/wineserver64 -k >/dev/null 2>&1 || true; }
 finish
 trap finish EXIT
-if [ ! -d "$WINEPREFIX/drive_c/windows/system32" ]; then
-  echo "making a folder for Wine (once)"
-  timeout 120 "$wine" wineboot -i >/dev/null 2>&1
-fi
-dll=$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll
-[ -e "$dll" ] || prng "$dll"
+scripts/wine.sh "$WINEPREFIX"
 
 clang --target=wasm32-wasi -w -O1 -Isdk/c -o "$work/c.wasm" wasmhost/testdata/conformance.c
 GOOS=wasip1 GOARCH=wasm go build -o "$work/go.wasm" ./wasmhost/testdata/conformance_go
