@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"os"
 	"os/exec"
@@ -133,7 +134,8 @@ func (w wine) screen() screen {
 		w.t.Fatal(err)
 	}
 	defer read.Close()
-	server := exec.Command("Xvfb", "-displayfd", "3", "-screen", "0", "800x600x24", "-nolisten", "tcp")
+	// Not one that X chooses: two that choose at once take each other's socket away.
+	server := exec.Command("Xvfb", fmt.Sprintf(":%d", 100+os.Getpid()%1000), "-displayfd", "3", "-screen", "0", "800x600x24", "-nolisten", "tcp")
 	server.ExtraFiles = []*os.File{write}
 	w.start(server)
 	write.Close()

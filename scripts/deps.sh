@@ -112,6 +112,7 @@ xfce4-panel xfce4-panel
 /usr/lib/*/xfce4/notifyd/xfce4-notifyd xfce4-notifyd
 xdotool xdotool
 import imagemagick
+zenity zenity
 rpm rpm
 mandoc mandoc
 groff groff-base

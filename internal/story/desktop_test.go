@@ -52,9 +52,9 @@ func (w *world) desktop() *desktop {
 	w.t.Helper()
 	const notifyd = "/usr/lib/*/xfce4/notifyd/xfce4-notifyd"
 	service, _ := filepath.Glob(notifyd)
-	for _, tool := range []string{"Xvfb", "dbus-daemon", "xfce4-panel", "xdotool", "import"} {
+	for _, tool := range []string{"Xvfb", "dbus-daemon", "xfce4-panel", "xdotool", "import", "zenity"} {
 		if _, err := exec.LookPath(tool); err != nil || len(service) == 0 {
-			w.t.Skip("needs Xvfb, dbus-daemon, xfce4-panel, xfce4-notifyd, xdotool and ImageMagick: run make deps")
+			w.t.Skip("needs Xvfb, dbus-daemon, xfce4-panel, xfce4-notifyd, xdotool, ImageMagick and zenity: run make deps")
 		}
 	}
 	d := &desktop{w: w, dir: w.t.TempDir()}
@@ -474,6 +474,31 @@ time.sleep(30)`, webName))
 		time.Sleep(time.Second)
 		d.choose(d.menu(), offlineItem, offlineLines)
 		w.until("the rules decide again", func() bool { r := ask().wait(); return r.code == 0 })
+	})
+	t.Run("an app is added", func(t *testing.T) {
+		module := sample(t, "c")
+		d.choose(d.menu(), offlineItem-1, offlineLines)
+		var below image.Rectangle
+		w.until("the menu of ways is open", func() bool {
+			list := d.menus()
+			if len(list) == 2 {
+				below = list[1]
+			}
+			return len(list) == 2
+		})
+		d.choose(below, 1, 0)
+		var dialog []image.Rectangle
+		w.until("the dialog is open", func() bool {
+			dialog = d.windows("Add an app.*")
+			return len(dialog) == 1
+		})
+		must(t, d.pointer(dialog[0].Min.Add(dialog[0].Size().Div(2)))) // without a window manager keys go where it is
+		_, err := d.x("xdotool", "sleep", "0.5", "type", "--delay", "20", module)
+		must(t, err)
+		d.picture("add")
+		_, err = d.x("xdotool", "sleep", "0.5", "key", "Return")
+		must(t, err)
+		w.until("the app was started", func() bool { return strings.Contains(w.result("ps", "-a", "--json").out, module) })
 	})
 	if r := w.result("log", "--json"); !strings.Contains(r.out, `"by":"tray"`) {
 		t.Error("the ledger does not say that the tray answered")
