@@ -29,9 +29,13 @@ deps-demo:
 build: ## build bin/consentry and what lies beside it
 	@mkdir -p bin
 	@if [ -d cmd/consentry ]; then \
-	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/... && scripts/attack.sh && \
+	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/* && scripts/attack.sh && \
 	  echo "built bin/consentry $(VERSION)"; \
 	else echo "no cmd/consentry in this tree, nothing to build"; fi
+
+package: ## make packages for Linux, Windows and macOS in dist/ (VERSION=1.2.3; SIGN_CERT and SIGN_KEY sign those of Windows)
+	@scripts/deps.sh package
+	@scripts/package.sh
 
 run: deps-demo build ## run the demo: an image and a wasm module (ANSWER=allow|deny runs it without a person)
 	@ANSWER='$(ANSWER)' scripts/demo.sh

@@ -75,6 +75,7 @@ type Agent struct {
 	data    *userdata.Service
 	dialler *dial.Dialler
 	reviews *reviews
+	offline *offline
 
 	holds     holds      // images of runs that are being prepared
 	importing sync.Mutex // one import at a time, so that what was shown is what is done
@@ -88,9 +89,10 @@ type Agent struct {
 
 	bell bell // rung when something has changed
 
-	mu   sync.Mutex
-	runs map[string]*run // by id
-	lent map[uint32]bool // slots of sandboxes that wait for a run
+	mu      sync.Mutex
+	purging bool            // what is kept goes when the agent ends
+	runs    map[string]*run // by id
+	lent    map[uint32]bool // slots of sandboxes that wait for a run
 }
 
 // Open loads what is kept and cleans up after a crash. The caller holds the
@@ -119,6 +121,7 @@ func Open(ctx context.Context, cfg Config) (_ *Agent, err error) {
 			return nil, fmt.Errorf("clean up after the last run: %w", err)
 		}
 	}
+	a.offline = openOffline(filepath.Join(cfg.Data, offlineFile))
 	a.keys = findKeys(cfg.Keychain, a.consentDir(), cfg.Log)
 	if a.engine, err = consent.Open(ctx, consent.Config{
 		Dir: a.consentDir(), Now: cfg.Now, Log: cfg.Log, Hold: cfg.Hold, Unused: cfg.Unused, Keychain: a.keys.Keychain,
@@ -256,7 +259,13 @@ func (a *Agent) Close() error {
 	a.work.Wait()
 	a.stop()
 	a.note(consent.Event{Event: "agent-stop"})
-	return errors.Join(a.closeHosts(), a.closeStores())
+	a.mu.Lock()
+	purging := a.purging
+	a.mu.Unlock()
+	if !purging {
+		return errors.Join(a.closeHosts(), a.closeStores())
+	}
+	return errors.Join(a.forgetSecrets(), a.closeHosts(), a.closeStores(), removeKept(a.cfg.Data))
 }
 
 // closeHosts has the hosts take away what stood above all runs.

@@ -28,6 +28,7 @@ type broker struct {
 	handles *handles
 	tally   *tally
 	dialler *dial.Dialler
+	offline *offline
 	app     app.App
 	run     string
 	ask     consent.Ask
@@ -120,6 +121,14 @@ func (b *broker) decide(ctx context.Context, kind consent.Kind, target, reason s
 	req := consent.Request{App: b.app, Run: b.run, Kind: kind, Target: target, Reason: reason}
 	if right := b.wish(kind, target); right != nil && reason == "" {
 		req.Reason, req.FromManifest = right.Reason, true
+	}
+	if kind == consent.NetConnect {
+		online, done, err := b.offline.while(ctx)
+		if err != nil {
+			return grantedTarget{}, fmt.Errorf("%s: %w", target, err)
+		}
+		defer done()
+		ctx = online
 	}
 	d := b.engine.Decide(ctx, req, b.ask)
 	if d.Verdict == consent.Allow || d.Given != "" && kind.IsData() {

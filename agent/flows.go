@@ -18,7 +18,8 @@ const maxFlows = router.DefaultFlows
 // flows are the open flows of one run. Each knows the yes it lives by, and is
 // cut when that yes is gone.
 type flows struct {
-	engine *consent.Engine
+	engine  *consent.Engine
+	offline *offline
 
 	mu     sync.Mutex
 	open   map[*flow]struct{}
@@ -80,8 +81,8 @@ type passable interface {
 	dialled() string        // the far address
 }
 
-func newFlows(engine *consent.Engine) *flows {
-	return &flows{engine: engine, open: map[*flow]struct{}{}}
+func newFlows(engine *consent.Engine, o *offline) *flows {
+	return &flows{engine: engine, offline: o, open: map[*flow]struct{}{}}
 }
 
 // add takes over conn.
@@ -102,7 +103,7 @@ func (s *flows) add(conn net.Conn, about flowAbout, granted []grantedTarget) (ne
 		p.Close()
 		return nil, sandbox.ErrBusy
 	}
-	if !f.stillGranted(s.engine) { // revoked while it was dialled
+	if !s.may(f) { // revoked while it was dialled
 		f.end()
 		return nil, sandbox.ErrDenied
 	}
@@ -135,6 +136,9 @@ func (f *flow) end() {
 	f.Close()
 }
 
+// may says whether a flow may stay.
+func (s *flows) may(f *flow) bool { return !s.offline.on() && f.stillGranted(s.engine) }
+
 // stillGranted looks every yes of the flow up again. A yes by a rule needs a
 // rule that allows; a yes for once lasts until a rule denies.
 func (f *flow) stillGranted(engine *consent.Engine) bool {
@@ -155,7 +159,7 @@ func stillGranted(engine *consent.Engine, g grantedTarget) bool {
 // recheck cuts the flows whose yes is gone.
 func (s *flows) recheck() {
 	for _, f := range s.list() {
-		if !f.stillGranted(s.engine) {
+		if !s.may(f) {
 			f.end()
 		}
 	}

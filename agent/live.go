@@ -46,7 +46,7 @@ type live struct {
 }
 
 func newLive(a *Agent, rec record) *live {
-	l := &live{agent: a, rec: rec, flows: newFlows(a.engine), leases: newLeases(a.engine), tally: newTally(a.engine), done: make(chan struct{})}
+	l := &live{agent: a, rec: rec, flows: newFlows(a.engine, a.offline), leases: newLeases(a.engine), tally: newTally(a.engine), done: make(chan struct{})}
 	l.ctx, l.cancel = context.WithCancel(a.ctx)
 	return l
 }
@@ -85,7 +85,7 @@ func (l *live) openFiles(dir string, to sink) (err error) {
 // startSandbox makes the sandbox; the app's first instruction comes after ready.
 func (l *live) startSandbox(ctx context.Context, ready func() error) (err error) {
 	b := &broker{
-		engine: l.agent.engine, data: l.agent.data, dialler: l.agent.dialler, app: l.rec.App, run: l.rec.ID, flows: l.flows, leases: l.leases, handles: newHandles(), tally: l.tally, now: l.agent.cfg.Now,
+		engine: l.agent.engine, data: l.agent.data, dialler: l.agent.dialler, offline: l.agent.offline, app: l.rec.App, run: l.rec.ID, flows: l.flows, leases: l.leases, handles: newHandles(), tally: l.tally, now: l.agent.cfg.Now,
 		ask: consent.Ask{Hold: l.rec.Request.Hold, NoInput: l.rec.Request.NoInput, Learn: l.rec.Request.Learn},
 	}
 	l.folders = l.newFolders(b)

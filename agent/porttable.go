@@ -184,6 +184,9 @@ func (l *live) pushChanged(ctx context.Context) error {
 
 // sources are the places that the grants of the app allow its pages too.
 func (l *live) sources() []string {
+	if l.agent.offline.on() {
+		return nil
+	}
 	var rules []portal.Rule
 	for _, r := range l.agent.engine.Rules(l.rec.App.ID()) {
 		if r.Kind == consent.NetConnect && (r.Run == "" || r.Run == l.rec.ID) {

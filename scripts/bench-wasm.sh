@@ -8,7 +8,7 @@ mkdir -p "$bin"
 export CONSENTRY_HOME=$bin/home
 [ ${#CONSENTRY_HOME} -le 70 ] || CONSENTRY_HOME=$(mktemp -d)
 
-CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$bin/" ./cmd/...
+CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$bin/" ./cmd/*
 go build -o "$bin/wazero" github.com/tetratelabs/wazero/cmd/wazero
 (cd bench/wasm/wasmtime && go build -o "$bin/wasmtime" .)
 compile() { clang --target=wasm32-wasi -O2 -mbulk-memory -o "$bin/$2.wasm" "bench/wasm/programs/$1.c"; }

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that a make target needs and this
-# machine lacks: deps.sh demo|test|long|bench|wine. Touches nothing when all are there.
+# machine lacks: deps.sh demo|test|long|bench|wine|package. Touches nothing when all are there.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
-group=${1:?usage: deps.sh demo|test|long|bench|wine}
+group=${1:?usage: deps.sh demo|test|long|bench|wine|package}
 
 # have NEED: a command on PATH, or a file (shell pattern) when it starts with /.
 have() {
@@ -22,7 +22,7 @@ clang_major() {
 
 # wasm_needs is what builds WebAssembly from C and Rust.
 wasm_needs() {
-  [ "$group" != demo ] || return 0
+  [ "$group" != demo ] && [ "$group" != package ] || return 0
   echo "clang clang"
   echo "wasm-ld lld"
   echo "/usr/lib/wasm32-wasi/libc.a wasi-libc"
@@ -67,6 +67,14 @@ END
     echo "/usr/lib/wine/wine64 wine64"
     echo "llvm-dlltool llvm"
   fi
+  if [ "$group" = package ] || [ "$group" = test ]; then
+    echo "makensis nsis"
+    echo "wixl wixl"
+    echo "msibuild msitools"
+    echo "osslsigncode osslsigncode"
+    echo "faketime faketime"
+    echo "zip zip"
+  fi
   wasm_needs
   [ "$group" = test ] || return 0
   cat <<'END'
@@ -104,6 +112,11 @@ xfce4-panel xfce4-panel
 /usr/lib/*/xfce4/notifyd/xfce4-notifyd xfce4-notifyd
 xdotool xdotool
 import imagemagick
+zenity zenity
+rpm rpm
+mandoc mandoc
+groff groff-base
+/usr/lib/wine/wine64 wine64
 /usr/share/icons/Adwaita adwaita-icon-theme
 END
 }

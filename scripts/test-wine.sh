@@ -2,6 +2,8 @@
 # Runs the file tests of modules, the agent's pipe, and the drivers for WSL and
 # Hyper-V as Windows programs under Wine. Modules are built here: there is no
 # compiler there.
+# Runs the file tests of modules, and what the desktop's parts register, as Windows
+# programs under Wine. The modules are built here: there is no compiler there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 wine=/usr/lib/wine/wine64
@@ -39,12 +41,7 @@ export WINEPREFIX=$work/prefix WINEARCH=win64 WINEDEBUG=-all
 finish() { /usr/lib/wine/wineserver64 -k >/dev/null 2>&1 || true; }
 finish
 trap finish EXIT
-if [ ! -d "$WINEPREFIX/drive_c/windows/system32" ]; then
-  echo "making a folder for Wine (once)"
-  timeout 120 "$wine" wineboot -i >/dev/null 2>&1
-fi
-dll=$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll
-[ -e "$dll" ] || prng "$dll"
+scripts/wine.sh "$WINEPREFIX"
 
 clang --target=wasm32-wasi -w -O1 -Isdk/c -o "$work/c.wasm" wasmhost/testdata/conformance.c
 GOOS=wasip1 GOARCH=wasm go build -o "$work/go.wasm" ./wasmhost/testdata/conformance_go
@@ -56,6 +53,11 @@ go test -c -tags wine -o "$work/wasmhost.exe" ./wasmhost
 go test -c -o "$work/ipc.exe" ./agent/ipc
 go test -c -o "$work/wsl-tests.exe" ./vmhost/wsl
 go test -c -tags wine -o "$work/hcs.exe" ./vmhost/hcs
+go vet -tags wine ./wasmhost/... ./agent/ipc ./agent/client ./tray ./internal/autostart ./cmd/...
+go test -c -tags wine -o "$work/wasmhost.exe" ./wasmhost
+go test -c -o "$work/ipc.exe" ./agent/ipc
+go test -c -o "$work/tray.exe" ./tray
+go test -c -o "$work/autostart.exe" ./internal/autostart
 go build -o "$work/" ./cmd/consentry ./cmd/consentry-agent
 
 rm -rf "$WINEPREFIX"/drive_c/users/*/Temp/{conformance,pipe,wsl-test,hcs-test}*
@@ -63,6 +65,8 @@ rm -rf "$WINEPREFIX"/drive_c/users/*/Temp/{conformance,pipe,wsl-test,hcs-test}*
 # there PROGRAM ARG...: runs it under Wine.
 there() { timeout 300 "$wine" "$work/$1" "${@:2}" </dev/null; }
 
+(cd tray && there tray.exe -test.v -test.run 'Toast|Menu|Notification')
+(cd internal/autostart && there autostart.exe -test.v -test.run RunKey)
 (cd agent/ipc && there ipc.exe -test.v -test.run 'Pipe|Windows')
 (cd vmhost/wsl && there wsl-tests.exe -test.v)
 hcs=$WINEPREFIX/drive_c/windows/system32/computecore.dll

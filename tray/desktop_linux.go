@@ -7,7 +7,7 @@ import (
 )
 
 // desktop finds out what this session has, and says what it lacks.
-func desktop(log *slog.Logger) (d Desktop, dark bool, err error) {
+func desktop(log *slog.Logger, _ string) (d Desktop, dark bool, err error) {
 	conn, err := sessionBus()
 	if err != nil {
 		return d, false, &client.Advice{

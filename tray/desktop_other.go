@@ -7,6 +7,6 @@ import (
 	"log/slog"
 )
 
-func desktop(*slog.Logger) (d Desktop, dark bool, err error) {
+func desktop(*slog.Logger, string) (d Desktop, dark bool, err error) {
 	return d, false, errors.New("there is no tray for this system: use consentry requests, allow and deny")
 }

@@ -1,18 +1,18 @@
 package tray
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 
 	"golang.org/x/sys/windows/registry"
 )
 
-// desktop of Windows: the icon and its menu. Toasts with buttons need an
-// activator registered by the installer, and are not there yet.
-func desktop(log *slog.Logger) (d Desktop, dark bool, err error) {
-	log.Warn("questions are in the tray's menu and the console: there are no notifications with buttons on this system yet")
-	d.Locked = func(context.Context) (bool, error) { return false, nil } // the menu is not reachable behind the lock screen
+// desktop of Windows: the icon, its menu, and toasts.
+func desktop(log *slog.Logger, program string) (d Desktop, dark bool, err error) {
+	if d.Notifier, err = newToasts(program); err != nil {
+		log.Warn("questions are in the tray's menu and the console only", "reason", err)
+	}
+	d.Locked = screenLocked
 	return d, !lightTaskbar(), nil
 }
 

@@ -43,6 +43,8 @@ const (
 	Revoke    Verb = "revoke"
 	PauseAll  Verb = "pause all"
 	ResumeAll Verb = "resume all"
+	Offline   Verb = "offline" // turns it on or off
+	AddFile   Verb = "add a file"
 	Login     Verb = "start at login" // turns it on or off
 	Quit      Verb = "quit"
 )
@@ -71,6 +73,12 @@ func MenuOf(s State) []Item {
 	items = append(items, Item{})
 	if s.Connected {
 		items = append(items,
+			Item{Title: "Add an app", Items: []Item{
+				{Title: "From a registry…", Do: Action{Verb: Console, Page: "add"}},
+				{Title: "From a file…", Do: Action{Verb: AddFile}},
+			}},
+			Item{Title: "Offline: every app", Box: true, Checked: s.Offline, Do: Action{Verb: Offline}},
+			Item{},
 			Item{Title: "Console…", Do: Action{Verb: Console}},
 			Item{Title: "Timeline…", Do: Action{Verb: Console, Page: "log"}},
 			Item{Title: "Settings…", Do: Action{Verb: Console, Page: "system"}},
@@ -95,6 +103,8 @@ func headline(s State) string {
 		return "Consentry: no agent runs"
 	case s.Trouble != "":
 		return "Consentry: everything is denied"
+	case s.Offline:
+		return "Consentry: every app is offline"
 	case waiting > 0:
 		return fmt.Sprintf("Consentry: %s", count(waiting, "question waits", "questions wait"))
 	case running > 0:
@@ -147,9 +157,12 @@ func promptItem(p api.Prompt) Item {
 		}
 		item.Items = append(item.Items, Item{Title: c.Label, Do: Action{Verb: Answer, Prompt: p, Choice: c}})
 	}
-	item.Items = append(item.Items, Item{Title: "Details…", Do: Action{Verb: Console}})
+	item.Items = append(item.Items, Item{Title: "Details…", Do: details(p)})
 	return item
 }
+
+// details opens one question in the console.
+func details(p api.Prompt) Action { return Action{Verb: Console, Page: "request?id=" + p.ID} }
 
 func clip(text string) string {
 	if utf8.RuneCountInString(text) <= maxTitle {

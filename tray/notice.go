@@ -93,7 +93,7 @@ func (s *shown) actionOf(key string) Action {
 			return Action{Verb: Answer, Prompt: s.prompt, Choice: c}
 		}
 	case keyDetails:
-		return Action{Verb: Console}
+		return details(s.prompt)
 	}
 	return Action{}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/consentry/consentry/internal/autostart"
 )
 
 // Options are what the program gives to its tray.
@@ -17,14 +19,14 @@ type Options struct {
 // Main shows the tray of this session until ctx ends or the user quits. It must
 // be called by the main goroutine.
 func Main(ctx context.Context, o Options) error {
-	d, dark, err := desktop(o.Log)
+	d, dark, err := desktop(o.Log, o.Program)
 	if err != nil {
 		return err
 	}
-	if d.Login, err = atLogin(o.Program); err != nil {
+	if d.Login, err = autostart.Of(o.Program); err != nil {
 		return err
 	}
-	d.Open = o.Open
+	d.Open, d.Choose = o.Open, choose
 	return withPanel(dark, func(p Panel) error {
 		d.Panel = p
 		return Run(ctx, Config{Agent: o.Agent, Desktop: d, Log: o.Log, Now: time.Now})

@@ -15,6 +15,7 @@ type State struct {
 	Reviews   []api.Review
 	Runs      []api.Run // those that have ended, too
 	Muted     map[string]bool
+	Offline   bool // every app is cut off from the network
 	AtLogin   bool // Consentry starts with the session
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/internal/autostart"
 )
 
 // Agent is what the tray needs of the agent's client.
@@ -24,7 +25,11 @@ type Agent interface {
 	Alert() string
 
 	Answer(ctx context.Context, id string, a api.AnswerRequest) error
+	Offline(context.Context) (bool, error)
+	SetOffline(context.Context, api.Offline) error
+
 	Launch(ctx context.Context, ref string) error
+	Add(ctx context.Context, source string) error
 	Stop(ctx context.Context, ref string, grace time.Duration) error
 	Pause(ctx context.Context, ref string) error
 	Unpause(ctx context.Context, ref string) error
@@ -67,8 +72,11 @@ type Desktop struct {
 	Locked func(context.Context) (bool, error)
 	// Open opens a file or an address in the user's browser.
 	Open func(context.Context, string) error
+	// Choose has the user choose a file; "" is none. errNoChooser: there is no
+	// dialog for it.
+	Choose func(context.Context) (string, error)
 	// Login reads and sets whether the tray starts with the session.
-	Login Autostart
+	Login autostart.Entry
 }
 
 // Config is what a tray is given.
@@ -270,9 +278,9 @@ func (t *Tray) pressed(ctx context.Context, e Event) {
 
 // background carries out what may take a while.
 func (t *Tray) background(ctx context.Context, a Action) {
-	runs := t.state.Runs
+	state := t.state
 	t.work.Go(func() {
-		if err := t.do(ctx, a, runs); err != nil {
+		if err := t.do(ctx, a, state); err != nil {
 			t.cfg.Log.Warn("tray", "action", string(a.Verb), "error", err)
 		}
 	})
@@ -302,12 +310,22 @@ func (t *Tray) clicked(ctx context.Context, a Action) error {
 	return nil
 }
 
-// do carries out an action. A launch may wait for the review of a manifest;
-// everything else has its time.
-func (t *Tray) do(ctx context.Context, a Action, runs []api.Run) error {
+// do carries out an action. A launch may wait for the review of a manifest, and
+// a dialog for the user; everything else has its time.
+func (t *Tray) do(ctx context.Context, a Action, s State) error {
 	agent := t.cfg.Agent
-	if a.Verb == Launch {
+	switch a.Verb {
+	case Launch:
 		return agent.Launch(ctx, a.Run)
+	case AddFile:
+		file, err := t.cfg.Desktop.Choose(ctx)
+		switch {
+		case errors.Is(err, errNoChooser):
+			return t.do(ctx, Action{Verb: Console, Page: "add"}, s)
+		case err != nil || file == "":
+			return err
+		}
+		return agent.Add(ctx, file)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
@@ -320,10 +338,12 @@ func (t *Tray) do(ctx context.Context, a Action, runs []api.Run) error {
 	case Revoke:
 		_, err := agent.Revoke(ctx, "app:"+a.App)
 		return err
+	case Offline:
+		return agent.SetOffline(ctx, api.Offline{On: !s.Offline, By: asker})
 	case PauseAll:
-		return each(runs, api.Running, func(id string) error { return agent.Pause(ctx, id) })
+		return each(s.Runs, api.Running, func(id string) error { return agent.Pause(ctx, id) })
 	case ResumeAll:
-		return each(runs, api.Paused, func(id string) error { return agent.Unpause(ctx, id) })
+		return each(s.Runs, api.Paused, func(id string) error { return agent.Unpause(ctx, id) })
 	case OpenURL:
 		return t.cfg.Desktop.Open(ctx, a.Page)
 	case Console:

@@ -3,6 +3,7 @@ package tray
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"slices"
@@ -20,6 +21,7 @@ type fakeAgent struct {
 	news    chan api.News // closed: the agent has gone
 	prompts []api.Prompt
 	runs    []api.Run
+	offline bool
 	refuse  error // of the next answer
 	told    []string
 }
@@ -48,7 +50,13 @@ func (a *fakeAgent) Requests(context.Context) ([]api.Prompt, error) {
 func (a *fakeAgent) Reviews(context.Context) ([]api.Review, error)       { return nil, nil }
 func (a *fakeAgent) Runs(context.Context, bool) ([]api.Run, error)       { return slices.Clone(a.runs), nil }
 func (a *fakeAgent) Grants(context.Context, string) ([]api.Grant, error) { return nil, nil }
-func (a *fakeAgent) Alert() string                                       { return "" }
+func (a *fakeAgent) Offline(context.Context) (bool, error)               { return a.offline, nil }
+func (a *fakeAgent) SetOffline(_ context.Context, o api.Offline) error {
+	a.offline = o.On
+	return a.tell("offline", fmt.Sprint(o.On))
+}
+func (a *fakeAgent) Add(_ context.Context, source string) error { return a.tell("add", source) }
+func (a *fakeAgent) Alert() string                              { return "" }
 func (a *fakeAgent) tell(words ...string) error {
 	a.told = append(a.told, strings.Join(words, " "))
 	return nil
@@ -91,6 +99,7 @@ type fakeDesktop struct {
 	locked    bool
 	lockFault error
 	opened    []string
+	chosen    string // the file that the user chooses; "": there is no dialog
 	login     bool
 	closed    int
 }
@@ -131,7 +140,13 @@ func within(t *testing.T, test func(t *testing.T, a *fakeAgent, d *fakeDesktop))
 				Desktop: Desktop{
 					Panel: fakePanel{d}, Notifier: d, Login: d,
 					Locked: func(context.Context) (bool, error) { return d.locked, d.lockFault },
-					Open:   func(_ context.Context, what string) error { d.opened = append(d.opened, what); return nil },
+					Choose: func(context.Context) (string, error) {
+						if d.chosen == "" {
+							return "", errNoChooser
+						}
+						return d.chosen, nil
+					},
+					Open: func(_ context.Context, what string) error { d.opened = append(d.opened, what); return nil },
 				},
 			})
 		}()
@@ -325,6 +340,43 @@ func TestAnAgentThatGoes(t *testing.T) {
 		a.change()
 		if d.mood != Asking || len(d.notices) != 1 {
 			t.Errorf("with the next one: %s %v", d.mood, d.notices)
+		}
+	})
+}
+
+func TestOfflineAndAnAppThatIsAdded(t *testing.T) {
+	within(t, func(t *testing.T, a *fakeAgent, d *fakeDesktop) {
+		a.change()
+		d.clicks <- Action{Verb: Offline}
+		a.heard(t, "offline true")
+		a.change()
+		box := d.menu[slices.IndexFunc(d.menu, func(it Item) bool { return it.Do.Verb == Offline })]
+		if !box.Checked || !strings.Contains(d.menu[0].Title, "offline") {
+			t.Errorf("the menu does not say so: %+v, %+v", box, d.menu[0])
+		}
+		d.clicks <- box.Do
+		a.heard(t, "offline false")
+
+		d.clicks <- Action{Verb: AddFile} // no dialog: the console takes it
+		a.heard(t)
+		if !slices.Equal(d.opened, []string{"file of add"}) {
+			t.Errorf("opened: %v", d.opened)
+		}
+		d.chosen = "/apps/tool.wasm"
+		d.clicks <- Action{Verb: AddFile}
+		a.heard(t, "add /apps/tool.wasm")
+	})
+}
+
+// Details lead to the very question.
+func TestDetails(t *testing.T) {
+	within(t, func(t *testing.T, a *fakeAgent, d *fakeDesktop) {
+		a.prompts = []api.Prompt{question("a", "Connect to x.test"), question("b", "Connect to y.test")}
+		a.change()
+		d.events <- Event{ID: 2, Key: keyDetails}
+		a.heard(t)
+		if !slices.Equal(d.opened, []string{"file of request?id=b"}) {
+			t.Errorf("opened: %v", d.opened)
 		}
 	})
 }

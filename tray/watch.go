@@ -70,6 +70,9 @@ func (t *Tray) look(ctx context.Context) (s State, err error) {
 		return s, err
 	}
 	s.Muted = mutedOf(grants)
+	if s.Offline, err = agent.Offline(ctx); err != nil {
+		return s, err
+	}
 	s.Connected, s.Trouble = true, agent.Alert()
 	return s, nil
 }

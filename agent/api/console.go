@@ -7,7 +7,7 @@ package api
 // ConsoleRequest asks for a way in.
 type ConsoleRequest struct {
 	// Page is where it leads: "" for the requests, or "apps", "flows", "log", "system",
-	// "app?ref=APP", "review?id=ID".
+	// "add", "app?ref=APP", "request?id=ID", "review?id=ID".
 	Page string `json:"page,omitempty"`
 	// Code asks for one to be typed in place of a file, for browsers that may
 	// not read the file.

@@ -14,3 +14,9 @@ const (
 	FormReceipts = "receipts" // JSON, ISO/IEC TS 27560
 	FormChain    = "chain"    // NDJSON, signed
 )
+
+// Purged is the answer to POST /v1/purge. The agent ends after it, and with it
+// every run; then it removes what it keeps.
+type Purged struct {
+	Data string `json:"data"` // the folder
+}

@@ -24,6 +24,21 @@ func (c *Client) Launch(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
+	return started(ctx, s, ref)
+}
+
+// Add starts an app for the first time and leaves it alone. It waits as Launch
+// does, and for the image.
+func (c *Client) Add(ctx context.Context, source string) error {
+	s, err := c.Run(ctx, api.RunRequest{Source: source, Detach: true, PublishAll: true})
+	if err != nil {
+		return err
+	}
+	return started(ctx, s, source)
+}
+
+// started reads a stream until the app runs.
+func started(ctx context.Context, s *Stream, ref string) error {
 	defer s.Close() //nolint:errcheck // its last word was read
 	defer context.AfterFunc(ctx, func() { s.Close() })()
 	for {

@@ -170,11 +170,29 @@ func (v *view) start() error {
 	if err != nil {
 		return err
 	}
+	return v.starting(func(ctx context.Context) error { return v.cfg.Agent.Launch(ctx, run) })
+}
+
+func (v *view) addPage() error {
+	v.page(http.StatusOK, "add", "Add an app", nil)
+	return nil
+}
+
+// add starts an app for the first time.
+func (v *view) add() error {
+	source, err := v.form("source")
+	if err != nil {
+		return err
+	}
+	return v.starting(func(ctx context.Context) error { return v.cfg.Agent.Add(ctx, strings.TrimSpace(source)) })
+}
+
+func (v *view) starting(start func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(v.door.ctx)
 	ended := make(chan error, 1)
 	v.door.starts.Go(func() {
 		defer cancel()
-		ended <- v.cfg.Agent.Launch(ctx, run)
+		ended <- start(ctx)
 	})
 	select {
 	case err := <-ended:
@@ -183,7 +201,7 @@ func (v *view) start() error {
 		}
 		v.back("It runs.", false)
 	case <-time.After(startPatience):
-		v.back("It starts.", false)
+		v.back("It starts. What it asks for comes under Requests.", false)
 	}
 	return nil
 }

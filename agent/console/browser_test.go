@@ -12,6 +12,7 @@ import (
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/internal/browser"
+	"github.com/consentry/consentry/wasmhost/wasmbin"
 )
 
 // shots is where pictures of the pages are kept, for people; git ignores it.
@@ -140,6 +141,55 @@ func TestInABrowser(t *testing.T) {
 			t.Errorf("%v %v", profile, err)
 		}
 		quiet("looking")
+	})
+	t.Run("offline", func(t *testing.T) {
+		b.Click("nav a", "Settings")
+		b.Click("button", "Go offline")
+		b.Has("Every app is offline, whatever the rules say.")
+		if on, err := w.client.Offline(t.Context()); err != nil || !on {
+			t.Fatalf("the agent is offline: %v %v", on, err)
+		}
+		shoot(t, b, "offline")
+		w.start("offline", w.gets("/", 1, answers))
+		if got := receive(t, "answer", answers); !strings.Contains(got, "offline") {
+			t.Errorf("the app got %q", got)
+		}
+		b.Click("button", "Go online")
+		b.Has("The rules decide")
+		if on, err := w.client.Offline(t.Context()); err != nil || on {
+			t.Fatalf("the agent is offline: %v %v", on, err)
+		}
+	})
+	t.Run("an app is added", func(t *testing.T) {
+		w.app = w.gets("/", 1, answers)
+		file := filepath.Join(w.home, "added.wasm")
+		if err := os.WriteFile(file, []byte(wasmbin.Header+section("added", "")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b.Click("nav a", "Apps")
+		b.Click("a", "Add an app")
+		b.Has("What it wants it has to ask for.")
+		shoot(t, b, "add")
+		b.Eval(fmt.Sprintf(`document.querySelector("[name=source]").value = %q`, " "+file+" "))
+		b.Click("button", "Add")
+		b.Has("It runs.")
+		var asked []api.Prompt
+		until(t, "it asks", func() bool {
+			asked, _ = w.client.Requests(t.Context())
+			return len(asked) == 1
+		})
+		way := w.way(api.ConsoleRequest{Page: "request?id=" + asked[0].ID})
+		if problem := b.Go("file://" + way.File); problem != "" {
+			t.Fatal(problem)
+		}
+		b.Has("All questions")
+		b.Until("its answers live", `document.querySelector("[data-answer]") && [...document.querySelectorAll("[data-answer]")].every(b => !b.disabled)`)
+		b.Click("[data-answer]", "Deny once")
+		if got := receive(t, "answer", answers); !strings.Contains(got, "denied") {
+			t.Errorf("the app got %q", got)
+		}
+		b.Has("Deny once: Connect")
+		quiet("an app is added")
 	})
 	t.Run("from a page of an app", func(t *testing.T) { // another port of the same address: the same site
 		w.cookies.Clear()

@@ -56,11 +56,11 @@ func admit(r *http.Request, host string, entering bool) *refusal {
 func pageOf(page string) (string, bool) {
 	name, query, _ := strings.Cut(page, "?")
 	switch name {
-	case "", "apps", "flows", "log", "system":
+	case "", "apps", "flows", "log", "system", "add":
 		return name, query == ""
 	case "app":
 		return page, strings.HasPrefix(query, "ref=")
-	case "review":
+	case "review", "request":
 		return page, strings.HasPrefix(query, "id=")
 	}
 	return "", false

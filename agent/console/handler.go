@@ -43,6 +43,8 @@ func (s *Server) handler(d *door) http.Handler {
 		"GET {$}":       (*view).requestsPage,
 		"GET apps":      (*view).appsPage,
 		"GET app":       (*view).appPage,
+		"GET add":       (*view).addPage,
+		"GET request":   (*view).requestPage,
 		"GET review":    (*view).reviewPage,
 		"GET flows":     (*view).flowsPage,
 		"GET log":       (*view).logPage,
@@ -53,6 +55,8 @@ func (s *Server) handler(d *door) http.Handler {
 		"POST revoke":   (*view).revoke,
 		"POST mute":     (*view).mute,
 		"POST start":    (*view).start,
+		"POST add":      (*view).add,
+		"POST offline":  (*view).offline,
 		"POST stop":     (*view).stop,
 		"POST profile":  (*view).saveProfile,
 		"POST waiver":   (*view).unwaive,
@@ -161,6 +165,7 @@ func (v *view) back(text string, bad bool) {
 type frame struct {
 	Base, Form, Title, Page string
 	Alert                   string // why everything is denied
+	Offline                 bool   // every app is
 	Flash                   flash
 	Waiting                 int // questions
 	Now                     time.Time
@@ -179,6 +184,9 @@ func (v *view) page(status int, name, title string, body any) {
 		f.Waiting = len(waiting.Prompts) + len(waiting.Reviews)
 	}
 	f.Alert = v.cfg.Agent.Alert()
+	if offline, err := v.cfg.Agent.Offline(v.ctx()); err == nil {
+		f.Offline = offline
+	}
 	if v.r.Header.Get("Consentry-Refresh") == "" { // a page that looks again keeps what it says
 		v.mu.Lock()
 		f.Flash, v.session.flash = v.session.flash, flash{}

@@ -112,6 +112,20 @@ func (v *view) saveProfile() error {
 	return nil
 }
 
+// offline cuts every app off from the network, or ends that.
+func (v *view) offline() error {
+	on := v.r.PostFormValue("on") != ""
+	if err := v.cfg.Agent.SetOffline(v.ctx(), api.Offline{On: on, By: asker}); err != nil {
+		return err
+	}
+	text := "The rules decide about the network again."
+	if on {
+		text = "" // every page says it
+	}
+	v.back(text, false)
+	return nil
+}
+
 func (v *view) unwaive() error {
 	app, err := v.form("app")
 	if err != nil {

@@ -19,6 +19,7 @@ const asker = "console"
 type waiting struct {
 	Prompts []question
 	Reviews []api.Review
+	One     bool // the others are left out
 }
 
 // question is a prompt as its card shows it.
@@ -83,6 +84,22 @@ func (v *view) requestsPage() error {
 	if err != nil {
 		return err
 	}
+	return v.questions(w)
+}
+
+// requestPage is that of one question.
+func (v *view) requestPage() error {
+	w, err := v.waiting()
+	if err != nil {
+		return err
+	}
+	id := v.r.URL.Query().Get("id")
+	w.Prompts = slices.DeleteFunc(w.Prompts, func(q question) bool { return q.ID != id })
+	w.Reviews, w.One = nil, true
+	return v.questions(w)
+}
+
+func (v *view) questions(w waiting) error {
 	v.mu.Lock()
 	for _, p := range w.Prompts {
 		v.session.show(p.Nonce, v.cfg.Now())

@@ -75,7 +75,7 @@ func (s *Server) Open(_ context.Context, req api.ConsoleRequest) (api.Console, e
 	if !ok {
 		return api.Console{}, &api.Error{
 			Code: "invalid", Message: fmt.Sprintf("the console has no page %.40q", req.Page), Status: http.StatusBadRequest,
-			Hint: `use "apps", "flows", "log", "system" or none`,
+			Hint: `use "apps", "flows", "log", "system", "add" or none`,
 		}
 	}
 	s.mu.Lock()

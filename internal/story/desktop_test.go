@@ -20,9 +20,10 @@ import (
 // desktop is a screen with a panel, a notification service and our tray, all
 // real, on a bus of their own.
 type desktop struct {
-	w   *world
-	dir string
-	env []string
+	w    *world
+	dir  string
+	env  []string
+	tray *program
 }
 
 // The settings of the desktop, as xfconf keeps them.
@@ -51,9 +52,9 @@ func (w *world) desktop() *desktop {
 	w.t.Helper()
 	const notifyd = "/usr/lib/*/xfce4/notifyd/xfce4-notifyd"
 	service, _ := filepath.Glob(notifyd)
-	for _, tool := range []string{"Xvfb", "dbus-daemon", "xfce4-panel", "xdotool", "import"} {
+	for _, tool := range []string{"Xvfb", "dbus-daemon", "xfce4-panel", "xdotool", "import", "zenity"} {
 		if _, err := exec.LookPath(tool); err != nil || len(service) == 0 {
-			w.t.Skip("needs Xvfb, dbus-daemon, xfce4-panel, xfce4-notifyd, xdotool and ImageMagick: run make deps")
+			w.t.Skip("needs Xvfb, dbus-daemon, xfce4-panel, xfce4-notifyd, xdotool, ImageMagick and zenity: run make deps")
 		}
 	}
 	d := &desktop{w: w, dir: w.t.TempDir()}
@@ -72,7 +73,7 @@ func (w *world) desktop() *desktop {
 	w.until("there is a bus", func() bool { _, err := os.Stat(filepath.Join(w.home, "bus")); return err == nil })
 	d.daemon("xfce4-panel", "--disable-wm-check")
 	d.daemon(service[0])
-	d.daemon(filepath.Join(filepath.Dir(built.program), "consentry-tray"), "--debug")
+	d.tray = d.daemon(filepath.Join(filepath.Dir(built.program), "consentry-tray"), "--debug")
 	return d
 }
 
@@ -169,6 +170,13 @@ func (d *desktop) notifications() []image.Rectangle { return d.windows("xfce4-no
 // press waits for the one notification and presses one of its buttons.
 func (d *desktop) press(button string) {
 	d.w.t.Helper()
+	at := d.button(button)
+	d.click(at.X, at.Y)
+}
+
+// button waits for the one notification, and returns where a button of it is.
+func (d *desktop) button(button string) image.Point {
+	d.w.t.Helper()
 	var at image.Rectangle
 	d.w.until("a notification is on the screen", func() bool {
 		list := d.notifications()
@@ -177,7 +185,7 @@ func (d *desktop) press(button string) {
 		}
 		return len(list) == 1
 	})
-	d.click(at.Max.X-buttonLeft[button], at.Max.Y-buttonUp)
+	return image.Pt(at.Max.X-buttonLeft[button], at.Max.Y-buttonUp)
 }
 
 // menu opens the tray's menu.
@@ -268,6 +276,31 @@ func near(x, y uint32) bool {
 	return true
 }
 
+// Where the box for offline stands in the menu while one app runs: below the
+// headline, the app, to pause, and to add an app; after two lines.
+const offlineItem, offlineLines = 4, 2
+
+// pointer moves it.
+func (d *desktop) pointer(to image.Point) error {
+	_, err := d.x("xdotool", "mousemove", strconv.Itoa(to.X), strconv.Itoa(to.Y))
+	return err
+}
+
+// processorTime is what a process has used, in milliseconds (proc_pid_stat(5),
+// utime and stime in hundredths).
+func processorTime(t *testing.T, pid int) (used int64) {
+	t.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	must(t, err)
+	_, rest, _ := strings.Cut(string(raw), ") ")
+	for _, field := range strings.Fields(rest)[11:13] {
+		ticks, err := strconv.ParseInt(field, 10, 64)
+		must(t, err)
+		used += ticks * 10
+	}
+	return used
+}
+
 // echoTime is a little longer than a no for once is remembered (consent).
 const echoTime = 2500 * time.Millisecond
 
@@ -280,11 +313,30 @@ func TestTheDesktop(t *testing.T) {
 	w := newWorld(t)
 	d := w.desktop()
 	state := func() string { return string(w.inspect("app").State) }
-	w.want("run", "-d", "--quiet", "--name", "app", built.image, "sleep", "1000")
 	w.until("the icon is in the panel", func() bool {
 		out, _ := d.x("xdotool", "search", "--onlyvisible", "--name", "^wrapper-2.0$", "getwindowgeometry", "--shell")
 		return strings.Contains(out, "WIDTH=41")
 	})
+	t.Run("nothing to do", func(t *testing.T) {
+		time.Sleep(2 * time.Second) // what came with the start is done
+		const watched = 5 * time.Second
+		var held, used int64
+		pids := []int{w.agentPID(), d.tray.Process.Pid}
+		for _, pid := range pids {
+			held += memoryOf(t, pid)
+			used -= processorTime(t, pid)
+		}
+		time.Sleep(watched)
+		for _, pid := range pids {
+			used += processorTime(t, pid)
+		}
+		t.Logf("agent and tray hold %d MiB, and used %d ms of a processor in %s", held>>20, used, watched)
+		if held > 80<<20 || used > 50 {
+			t.Errorf("agent and tray hold %d MiB, and used %d ms of a processor in %s", held>>20, used, watched)
+		}
+	})
+	w.want("run", "-d", "--quiet", "--name", "app", built.image, "sleep", "1000")
+	time.Sleep(time.Second)
 	time.Sleep(time.Second) // the panel asks for the menu
 	t.Run("the menu stops and launches an app", func(t *testing.T) {
 		d.menu()
@@ -303,6 +355,7 @@ func TestTheDesktop(t *testing.T) {
 		p := w.request(webTarget)
 		time.Sleep(time.Until(p.NotBefore.Add(100 * time.Millisecond)))
 	}
+	var button image.Point // to allow
 	gone := func() {
 		t.Helper()
 		w.until("the notification is gone", func() bool { return len(d.notifications()) == 0 })
@@ -340,11 +393,112 @@ func TestTheDesktop(t *testing.T) {
 		waits()
 		w.until("a notification is on the screen", func() bool { return len(d.notifications()) == 1 })
 		d.picture("notification")
+		button = d.button("allow")
 		d.press("allow")
 		if r := call.wait(); r.code != 0 || !strings.Contains(r.out, "page of") || w.reached() != 1 {
 			t.Errorf("curl's exit is %d, it got %q, %d connections reached the server: %s", r.code, r.out, w.reached(), r.err)
 		}
 		gone()
+	})
+	t.Run("a press that was meant for something else", func(t *testing.T) { // row 54
+		before := w.reached()
+		must(t, d.pointer(button))
+		call, began := ask(), time.Now()
+		seen := 0
+		press := func(until time.Time) { // as fast as xdotool does
+			for time.Now().Before(until) {
+				if len(d.notifications()) > 0 {
+					seen++
+				}
+				if time.Now().Before(until) {
+					_, err := d.x("xdotool", "click", "1", "key", "Return")
+					must(t, err)
+				}
+			}
+		}
+		press(began.Add(800 * time.Millisecond)) // no question is older by then
+		p := w.request(webTarget)
+		press(p.NotBefore.Add(-200 * time.Millisecond))
+		t.Logf("%d presses were on a notification", seen)
+		if w.request(webTarget).ID != p.ID || w.reached() != before {
+			t.Error("a press in the first second counted")
+		}
+		time.Sleep(time.Until(p.NotBefore.Add(100 * time.Millisecond)))
+		d.press("allow")
+		if r := call.wait(); r.code != 0 || w.reached() != before+1 {
+			t.Errorf("curl's exit is %d: %s", r.code, r.err)
+		}
+		gone()
+	})
+	t.Run("a flood", func(t *testing.T) { // row 52
+		w.want("run", "-d", "--quiet", "--name", "noisy", built.image, "sleep", "1000")
+		flood := w.start("exec", "noisy", "python3", "-c", fmt.Sprintf(`import socket, time
+to = socket.gethostbyname(%q)
+open = []
+for port in range(2000, 3000):
+    s = socket.socket(); s.setblocking(False)
+    try: s.connect((to, port))
+    except BlockingIOError: open.append(s)
+print("tried", flush=True)
+time.sleep(30)`, webName))
+		w.until("it has tried", func() bool { return strings.Contains(flood.out.String(), "tried") })
+		for n := range 3 {
+			d.button("deny") // there is one
+			for end := time.Now().Add(1200 * time.Millisecond); time.Now().Before(end); {
+				if on := len(d.notifications()); on > 1 {
+					t.Fatalf("%d notifications of one app are on the screen", on)
+				}
+			}
+			if n == 0 {
+				d.picture("flood")
+			}
+			d.press("deny")
+			time.Sleep(300 * time.Millisecond)
+		}
+		gone() // asking is paused
+		time.Sleep(time.Second)
+		if on := len(d.notifications()); on != 0 {
+			t.Errorf("after three dismissals %d notifications are on the screen", on)
+		}
+		flood.cmd.Process.Kill()
+		flood.wait()
+	})
+	t.Run("offline", func(t *testing.T) {
+		w.want("allow", "app", "net.connect", webTarget)
+		w.want("rm", "-f", "noisy")
+		time.Sleep(time.Second)
+		menu := d.menu()
+		d.picture("menu-online")
+		d.choose(menu, offlineItem, offlineLines)
+		w.until("every app is offline", func() bool { r := ask().wait(); return r.code == 7 })
+		time.Sleep(time.Second)
+		d.choose(d.menu(), offlineItem, offlineLines)
+		w.until("the rules decide again", func() bool { r := ask().wait(); return r.code == 0 })
+	})
+	t.Run("an app is added", func(t *testing.T) {
+		module := sample(t, "c")
+		d.choose(d.menu(), offlineItem-1, offlineLines)
+		var below image.Rectangle
+		w.until("the menu of ways is open", func() bool {
+			list := d.menus()
+			if len(list) == 2 {
+				below = list[1]
+			}
+			return len(list) == 2
+		})
+		d.choose(below, 1, 0)
+		var dialog []image.Rectangle
+		w.until("the dialog is open", func() bool {
+			dialog = d.windows("Add an app.*")
+			return len(dialog) == 1
+		})
+		must(t, d.pointer(dialog[0].Min.Add(dialog[0].Size().Div(2)))) // without a window manager keys go where it is
+		_, err := d.x("xdotool", "sleep", "0.5", "type", "--delay", "20", module)
+		must(t, err)
+		d.picture("add")
+		_, err = d.x("xdotool", "sleep", "0.5", "key", "Return")
+		must(t, err)
+		w.until("the app was started", func() bool { return strings.Contains(w.result("ps", "-a", "--json").out, module) })
 	})
 	if r := w.result("log", "--json"); !strings.Contains(r.out, `"by":"tray"`) {
 		t.Error("the ledger does not say that the tray answered")

@@ -4,6 +4,7 @@ package story
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -54,4 +55,55 @@ while True:
 	}
 	datagrams.cmd.Process.Kill()
 	datagrams.wait()
+}
+
+// Offline stands above every rule: what is open is cut, what waits is refused,
+// and so it stays until the user says otherwise, whatever becomes of the agent.
+func TestOffline(t *testing.T) {
+	w := newWorld(t)
+	start := func() {
+		w.want("run", "-d", "--quiet", "--name", "app", built.image, "sleep", "1000")
+		w.want("allow", "app", "net.connect", "tcp/"+webName+":80")
+	}
+	get := func(path string) *running {
+		return w.start("exec", "app", "curl", "-4sS", "--max-time", "40", "-o", "/dev/null", "http://"+webName+path)
+	}
+	refused := func(when string) {
+		t.Helper()
+		before := w.reached()
+		if r := get("/").wait(); r.code != 7 || w.reached() != before {
+			t.Errorf("%s curl's exit is %d (7 is refused), %d connections reached the server: %s", when, r.code, w.reached()-before, r.err)
+		}
+	}
+	start()
+	download := get("/slow")
+	w.until("it downloads", func() bool { return len(w.flows()) == 1 })
+	asks := w.start("exec", "app", "curl", "-4sS", "--max-time", "40", "http://"+webName+":81/")
+	w.request("tcp/" + webName + ":81")
+	w.want("offline")
+	if n := len(w.flows()); n != 0 {
+		t.Errorf("%d flows are left", n)
+	}
+	if r := download.wait(); r.code == 0 {
+		t.Error("the download came to its end")
+	}
+	if r := asks.wait(); r.code != 7 {
+		t.Errorf("what waited ends with %d: %s", r.code, r.err)
+	}
+	refused("offline")
+	for _, p := range w.inbox() {
+		if p.Live || p.Target == webTarget {
+			t.Errorf("it asks: %+v", p)
+		}
+	}
+	w.restartAgent()
+	w.want("start", "app")
+	refused("offline, after the agent started anew")
+	w.want("online")
+	if r := get("/").wait(); r.code != 0 {
+		t.Errorf("online curl's exit is %d: %s", r.code, r.err)
+	}
+	if r := w.result("log", "--json"); !strings.Contains(r.out, `"offline"`) || !strings.Contains(r.out, `"online"`) {
+		t.Error("the ledger does not say when apps were offline")
+	}
 }

@@ -22,19 +22,27 @@ func (w *world) request(target string) api.Prompt {
 	w.t.Helper()
 	var found api.Prompt
 	w.until("a request for "+target+" is in the inbox", func() bool {
-		var list []api.Prompt
-		if json.Unmarshal([]byte(w.result("requests", "--json").out), &list) != nil {
-			return false
-		}
-		for _, p := range list {
-			if p.Target == target {
-				found = p
-				return true
-			}
-		}
-		return false
+		found = w.waiting(target)
+		return found.ID != ""
 	})
 	return found
+}
+
+// waiting is the request in the inbox that names target, if it is there.
+func (w *world) waiting(target string) api.Prompt {
+	for _, p := range w.inbox() {
+		if p.Target == target {
+			return p
+		}
+	}
+	return api.Prompt{}
+}
+
+func (w *world) inbox() (list []api.Prompt) {
+	if json.Unmarshal([]byte(w.result("requests", "--json").out), &list) != nil {
+		return nil
+	}
+	return list
 }
 
 func (w *world) grants() []api.Grant {

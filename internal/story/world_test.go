@@ -104,7 +104,7 @@ func prepare(dir string) error {
 	built.program, built.image = filepath.Join(dir, "consentry"), filepath.Join(dir, "image")
 	base := filepath.Join(root, ".cache", "base.tar")
 	for _, step := range [][]string{
-		{"go", "build", "-o", dir + "/", "./cmd/..."},
+		{"go", "build", "-o", dir + "/", "./cmd/consentry", "./cmd/consentry-agent", "./cmd/consentry-launch", "./cmd/consentry-worker", "./cmd/consentry-bpf", "./cmd/consentry-tray"},
 		{"go", "build", "-o", dir + "/root/", "./attack/probe"},
 		{filepath.Join(root, "scripts", "attack.sh"), filepath.Join(dir, "attack")},
 		{filepath.Join(root, "scripts", "base.sh"), base},

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-var ourPrograms = regexp.MustCompile(`/usr/bin/consentry[a-z-]*`)
+var ourPrograms = regexp.MustCompile(`/usr/lib/consentry/consentry[a-z-]*`)
 
 // verify has systemd-analyze read a unit, with a program that is there in the place
 // of ours. What it only warns of is an error here.

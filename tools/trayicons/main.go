@@ -1,10 +1,12 @@
 // Command trayicons draws the icons of the tray: trayicons DIR. Each mood has one
-// for light and one for dark panels, as PNG and as ICO.
+// for light and one for dark panels, as PNG and as ICO. trayicons -program DIR
+// draws the icon of the programs, for packages.
 package main
 
 import (
 	"bytes"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"image"
 	"image/color"
@@ -31,11 +33,17 @@ var (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: trayicons DIR")
+	program := flag.Bool("program", false, "draw the icon of the programs")
+	flag.Parse()
+	if flag.NArg() != 1 {
+		fmt.Fprintln(os.Stderr, "usage: trayicons [-program] DIR")
 		os.Exit(2)
 	}
-	if err := drawAll(os.Args[1]); err != nil {
+	draw := drawAll
+	if *program {
+		draw = drawProgram
+	}
+	if err := draw(flag.Arg(0)); err != nil {
 		fmt.Fprintln(os.Stderr, "trayicons:", err)
 		os.Exit(1)
 	}
@@ -134,29 +142,39 @@ func at(x, y float64, mood string, ink, rim color.NRGBA) color.NRGBA {
 	return nothing
 }
 
-// ico is an icon file of one picture, 32 bits a pixel (ICONDIR, ICONDIRENTRY,
-// BITMAPINFOHEADER, the rows from below, and an empty mask).
-func ico(img *image.NRGBA) []byte {
-	size := img.Bounds().Dx()
-	var pixels bytes.Buffer
-	for y := size - 1; y >= 0; y-- {
-		for x := range size {
-			c := img.NRGBAAt(x, y)
-			pixels.Write([]byte{c.B, c.G, c.R, c.A})
-		}
+// ico is an icon file of pictures, 32 bits a pixel (ICONDIR, ICONDIRENTRYs,
+// and for each a BITMAPINFOHEADER, the rows from below, and an empty mask).
+func ico(pictures ...*image.NRGBA) []byte {
+	const dirSize, entrySize = 6, 16
+	var out, bodies bytes.Buffer
+	put := func(v any) { binary.Write(&out, binary.LittleEndian, v) } //nolint:errcheck // never fails
+	put([]uint16{0, 1, uint16(len(pictures))})
+	start := dirSize + len(pictures)*entrySize
+	for _, img := range pictures {
+		size, body := img.Bounds().Dx(), dib(img)
+		out.Write([]byte{byte(size), byte(size), 0, 0})
+		put([]uint16{1, 32})
+		put([]uint32{uint32(len(body)), uint32(start + bodies.Len())})
+		bodies.Write(body)
 	}
-	mask := make([]byte, size*(size+31)/32*4)
-	const headerSize, dirSize = 40, 6 + 16
+	out.Write(bodies.Bytes())
+	return out.Bytes()
+}
+
+func dib(img *image.NRGBA) []byte {
+	size := img.Bounds().Dx()
 	var out bytes.Buffer
 	put := func(v any) { binary.Write(&out, binary.LittleEndian, v) } //nolint:errcheck // never fails
-	put([]uint16{0, 1, 1})
-	out.Write([]byte{byte(size), byte(size), 0, 0})
-	put([]uint16{1, 32})
-	put([]uint32{uint32(headerSize + pixels.Len() + len(mask)), dirSize})
+	const headerSize = 40
 	put([]uint32{headerSize, uint32(size), uint32(2 * size)})
 	put([]uint16{1, 32})
 	put(make([]uint32, 6))
-	out.Write(pixels.Bytes())
-	out.Write(mask)
+	for y := size - 1; y >= 0; y-- {
+		for x := range size {
+			c := img.NRGBAAt(x, y)
+			out.Write([]byte{c.B, c.G, c.R, c.A})
+		}
+	}
+	out.Write(make([]byte, (size+31)/32*4*size)) // rows of the mask end at 32 bits
 	return out.Bytes()
 }

@@ -66,6 +66,12 @@ func Main(args []string, s Streams, o Options) int {
 	return c.finish(root.ExecuteContextC(context.Background()))
 }
 
+// Commands is the tree of commands, for its manual. It is not to be run.
+func Commands() *cobra.Command {
+	c := &cli{}
+	return c.root()
+}
+
 // treeFor is the tree of commands as far as args need it: to make all of them
 // takes a third of a millisecond, which run has not.
 func (c *cli) treeFor(args []string) *cobra.Command {
@@ -117,8 +123,7 @@ func (c *cli) root() *cobra.Command {
 		c.portCommand(), c.openCommand(), c.flowsCommand(), c.statsCommand(), c.captureCommand(),
 		c.imagesCommand(), c.pullCommand(), c.rmiCommand(), c.pruneCommand(), c.dfCommand(), c.volumeCommand(), c.signersCommand(),
 		c.requestsCommand(), c.reviewCommand(), c.answerCommand(allowWords), c.answerCommand(denyWords),
-		c.grantsCommand(), c.appCommand(), c.muteCommand(), c.unmuteCommand(), c.presetsCommand(), c.revokeCommand(), c.ledgerCommand(), c.traceCommand(), c.waiversCommand(), c.whyCommand(), c.profileCommand(), c.accountsCommand(), c.secretCommand(),
-		c.doctorCommand(), c.versionCommand(), c.agentCommand(), c.consoleCommand(), c.trayCommand(), c.manifestCommand(),
+		c.grantsCommand(), c.appCommand(), c.muteCommand(), c.unmuteCommand(), c.presetsCommand(), c.revokeCommand(), c.ledgerCommand(), c.traceCommand(), c.waiversCommand(), c.whyCommand(), c.profileCommand(), c.accountsCommand(), c.secretCommand(), c.doctorCommand(), c.versionCommand(), c.agentCommand(), c.consoleCommand(), c.trayCommand(), c.manifestCommand(), c.purgeCommand(), c.offlineCommand(), c.onlineCommand(),
 	)
 	root.SetHelpCommandGroupID(groupSelf)
 	root.SetCompletionCommandGroupID(groupSelf)

@@ -18,7 +18,7 @@ func (c *cli) consoleCommand() *cobra.Command {
 		Short: "Open what apps ask for and were given in your browser",
 		Long: `Open the console in your browser: what apps ask for, what they were given, what
 they use, and your profile. The agent serves it on this computer only, while
-somebody looks at it. PAGE is apps, flows, log or system.
+somebody looks at it. PAGE is apps, flows, log, system or add.
 
 The browser comes in by a file that only you can read and that works once, for
 30 seconds. A browser that may not read it (one installed as a snap, or on
@@ -55,6 +55,6 @@ another computer, through ssh -L) comes in by --code.`,
 	cmd.Flags().BoolVar(&code, "code", false, "print an address and a code to type there, and open nothing")
 	cmd.Flags().BoolVar(&json, "json", false, "print JSON, and open nothing")
 	cmd.MarkFlagsMutuallyExclusive("print", "code")
-	cmd.ValidArgsFunction = cobra.FixedCompletions([]string{"apps", "flows", "log", "system"}, cobra.ShellCompDirectiveNoFileComp)
+	cmd.ValidArgsFunction = cobra.FixedCompletions([]string{"apps", "flows", "log", "system", "add"}, cobra.ShellCompDirectiveNoFileComp)
 	return cmd
 }

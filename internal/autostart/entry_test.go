@@ -1,4 +1,4 @@
-package tray
+package autostart
 
 import (
 	"os"
@@ -10,7 +10,7 @@ import (
 // The box tells the truth: what the file says, whoever wrote it.
 func TestStartAtLogin(t *testing.T) {
 	const program = `/opt/a b/$x"\%/consentry-tray`
-	for name, make := range map[string]func(dir, program string) Autostart{"xdg": xdgEntry, "launchd": launchAgent} {
+	for name, make := range map[string]func(dir, program string) Entry{"xdg": xdgEntry, "launchd": launchAgent} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			e := make(dir, program)

@@ -1,9 +1,9 @@
-package tray
+package autostart
 
 import "os"
 
-// atLogin is the user's XDG autostart.
-func atLogin(program string) (Autostart, error) {
+// Of is the user's XDG autostart.
+func Of(program string) (Entry, error) {
 	config, err := os.UserConfigDir()
 	if err != nil {
 		return nil, err

@@ -1,9 +1,9 @@
 //go:build !linux && !darwin && !windows
 
-package tray
+package autostart
 
 import "errors"
 
-func atLogin(string) (Autostart, error) {
+func Of(string) (Entry, error) {
 	return nil, errors.New("start at login is not known on this system: start `consentry tray` with your session")
 }

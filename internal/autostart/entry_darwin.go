@@ -1,9 +1,9 @@
-package tray
+package autostart
 
 import "os"
 
-// atLogin is a launchd agent of the user.
-func atLogin(program string) (Autostart, error) {
+// Of is a launchd agent of the user.
+func Of(program string) (Entry, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return nil, err

@@ -1,7 +1,11 @@
-package tray
+// Package autostart has a program start with the user's session: an XDG autostart
+// entry, a value of the Run key, or a launchd agent, each read back from where
+// the system reads it.
+package autostart
 
 import (
 	"errors"
+	"html"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,14 +14,14 @@ import (
 	"github.com/consentry/consentry/internal/atomicfile"
 )
 
-// Autostart is whether a program starts with the user's session. What On says
+// Entry is whether a program starts with the user's session. What On says
 // was read from where the system reads it, whoever wrote it there.
-type Autostart interface {
+type Entry interface {
 	On() (bool, error)
 	Set(on bool) error
 }
 
-// entryFile is an Autostart that is a file of the system's form. It is on if
+// entryFile is an Entry that is a file of the system's form. It is on if
 // the file would start this very program.
 type entryFile struct {
 	path, text string
@@ -49,7 +53,7 @@ func (e *entryFile) Set(on bool) error {
 // xdgEntry is an entry of the autostart specification
 // (https://specifications.freedesktop.org/autostart-spec) in the user's
 // configuration folder.
-func xdgEntry(config, program string) Autostart {
+func xdgEntry(config, program string) Entry {
 	exec := "Exec=" + execQuote(program)
 	return &entryFile{
 		path: filepath.Join(config, "autostart", "consentry-tray.desktop"),
@@ -80,8 +84,8 @@ func execQuote(path string) string {
 // launchAgent is a property list in the folder of the user's launchd agents. It
 // counts from the next login on. A user who has disabled it with launchctl is
 // not seen.
-func launchAgent(home, program string) Autostart {
-	argument := "<string>" + markup(program) + "</string>"
+func launchAgent(home, program string) Entry {
+	argument := "<string>" + html.EscapeString(program) + "</string>"
 	return &entryFile{
 		path: filepath.Join(home, "Library", "LaunchAgents", "dev.consentry.tray.plist"),
 		text: `<?xml version="1.0" encoding="UTF-8"?>

@@ -1,4 +1,4 @@
-package tray
+package autostart
 
 import (
 	"errors"
@@ -12,8 +12,8 @@ const (
 	runName     = "Consentry"
 )
 
-// atLogin is the user's Run key.
-func atLogin(program string) (Autostart, error) { return runEntry(program), nil }
+// Of is the user's Run key.
+func Of(program string) (Entry, error) { return runEntry(program), nil }
 
 type runEntry string
 

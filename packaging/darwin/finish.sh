@@ -1,0 +1,32 @@
+#!/bin/bash
+# What only a Mac can do to the bundle that scripts/package.sh made: the tray with
+# its icon (cgo), signatures, and Apple's ticket. Run it in the source tree:
+#   finish.sh Consentry-1.2.3-arm64.zip "Developer ID Application: …" KEYCHAIN-PROFILE
+# The profile is one of xcrun notarytool store-credentials. Nobody has run this yet.
+set -euo pipefail
+[ $# = 3 ] || { echo "usage: finish.sh BUNDLE.zip IDENTITY KEYCHAIN-PROFILE" >&2; exit 2; }
+[ "$(uname)" = Darwin ] || { echo "finish.sh: this is no Mac" >&2; exit 1; }
+zip=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+cd "$(dirname "$0")/../.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+ditto -xk "$zip" "$work"
+app=$work/Consentry.app
+programs=$app/Contents/MacOS
+
+arch=arm64
+case $zip in *amd64*) arch=amd64 ;; esac
+CGO_ENABLED=1 GOOS=darwin GOARCH=$arch MACOSX_DEPLOYMENT_TARGET=13.0 \
+  go build -trimpath -ldflags '-s -w' -o "$programs/consentry-tray" ./cmd/consentry-tray
+
+sign() { codesign --force --timestamp --options runtime --sign "$identity" "$@"; }
+identity=$2
+sign "$programs/consentry"
+sign --entitlements packaging/darwin/entitlements.plist "$programs/consentry-agent"
+sign "$app"
+codesign --verify --deep --strict "$app"
+
+ditto -ck --keepParent "$app" "$zip"
+xcrun notarytool submit "$zip" --keychain-profile "$3" --wait
+xcrun stapler staple "$app"
+ditto -ck --keepParent "$app" "$zip"

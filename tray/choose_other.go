@@ -1,0 +1,7 @@
+//go:build !linux && !darwin && !windows
+
+package tray
+
+import "context"
+
+func choose(context.Context) (string, error) { return "", errNoChooser }
