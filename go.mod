@@ -4,8 +4,8 @@ go 1.26.8
 
 require (
 	fyne.io/systray v1.12.2
-	github.com/Code-Hex/vz/v3 v3.7.1
 	git.sr.ht/~jackmordaunt/go-toast/v2 v2.0.3
+	github.com/Code-Hex/vz/v3 v3.7.1
 	github.com/Microsoft/go-winio v0.6.4
 	github.com/Microsoft/hcsshim v0.15.0
 	github.com/cilium/ebpf v0.22.0
