@@ -343,3 +343,48 @@ sys.stdin.read()`)
 	flood.cmd.Process.Kill()
 	flood.wait()
 }
+
+// A secret that is kept for a place goes there in the app's requests, and the
+// app never has it: an image by /v1/to, with the certificates of the machine.
+func TestASecretThatTheAppNeverHas(t *testing.T) {
+	w := newWorld(t)
+	cert := filepath.Join(w.home, "cert.pem")
+	writeCertificate(t, cert, filepath.Join(w.home, "key.pem"))
+	self, err := os.Executable()
+	must(t, err)
+	w.daemon(w.rest, []string{"STORY_TLS=" + w.hits, "STORY_PAIR=" + w.home}, self)
+	w.restartAgent("SSL_CERT_FILE=" + cert)
+	secret := w.cli("secret", "set", "token", "--for", "https://"+registryName)
+	secret.Stdin = strings.NewReader("s3cr3t\n")
+	w.run(secret)
+	w.want("run", "-d", "--quiet", "--no-input", "--name", "app", built.image, "sleep", "1000")
+	w.want("allow", "app", "secret.use", "token")
+	w.want("allow", "app", "net.connect", "tcp/"+registryName+":443")
+	w.want("allow", "app", "net.connect", "tcp/"+webName+":443")
+	out := w.ask("app", "-d", `{"items":[{"type":"secret","name":"token"}],"purpose":"to test"}`, dataAPI+"/v1/requests")
+	_, handle, _ := strings.Cut(out, `"handle":"`)
+	handle, _, _ = strings.Cut(handle, `"`)
+	if handle == "" || strings.Contains(out, "s3cr3t") {
+		t.Fatalf("the secret: %s", out)
+	}
+	sent := func() string { raw, _ := os.ReadFile(w.hits + ".auth"); return string(raw) }
+	to := func(host string) string {
+		return w.ask("app", "-H", "Authorization: Bearer "+handle, dataAPI+"/v1/to/"+host+"/v1/models")
+	}
+	w.until("the place answers", func() bool { out = to(registryName); return strings.Contains(out, "page of "+registryName) })
+	if !strings.HasSuffix(strings.TrimSpace(out), "200") || !strings.Contains(sent(), "Bearer s3cr3t\n") {
+		t.Errorf("%s; the place got %q", out, sent())
+	}
+	before := sent()
+	if out := to(webName); !strings.Contains(out, "problems/denied") || sent() != before {
+		t.Errorf("another place: %s; it got %q", out, strings.TrimPrefix(sent(), before))
+	}
+	w.want("revoke", "--app", "app")
+	w.want("allow", "app", "net.connect", "tcp/"+registryName+":443")
+	if out := to(registryName); !strings.Contains(out, "problems/denied") || sent() != before {
+		t.Errorf("taken back: %s", out)
+	}
+	if lines := w.want("log", "--json"); strings.Contains(lines, "s3cr3t") {
+		t.Error("the secret is in the ledger")
+	}
+}
