@@ -94,6 +94,13 @@ func TestEveryKindOfDataForAnImage(t *testing.T) {
 	w.want("run", "-d", "--quiet", "--no-input", "--name", "other", built.image, "sleep", "1000")
 	for _, d := range deals(file) {
 		w.result("revoke", "--app", "app")
+		if d.allow != nil && d.http == 200 { // without a rule, and by a no
+			body := `{"items":[{` + d.item + `}],"purpose":"to test"}`
+			d.refused("blocked", 403).check(t, w.ask("app", "-d", body, dataAPI+"/v1/requests"), "403")
+			w.want("deny", "app", d.allow[0], d.allow[1])
+			d.refused("denied", 403).check(t, w.ask("app", "-d", body, dataAPI+"/v1/requests"), "403")
+			w.want("revoke", "--app", "app")
+		}
 		if d.allow != nil {
 			w.want(append([]string{"allow", "app"}, d.allow...)...)
 		}
@@ -130,6 +137,11 @@ func TestEveryKindOfDataForAnImage(t *testing.T) {
 		t.Errorf("without the account: %s", got)
 	}
 	w.want("secret", "rm", "token")
+}
+
+// refused is the deal without a yes.
+func (d deal) refused(code string, status int) deal {
+	return deal{name: d.name + ", " + code, want: []string{"problems/" + code + `"`}, never: append(d.want, d.never...), http: status}
 }
 
 func (d deal) check(t *testing.T, out, status string) {
@@ -186,6 +198,13 @@ func TestEveryKindOfDataForAModule(t *testing.T) {
 	for _, d := range deals(file) {
 		kind, item := d.module()
 		w.result("revoke", "--app", module)
+		if d.allow != nil && d.http == 200 { // without a rule, and by a no
+			refused := deal{name: d.name + ", refused", never: append(d.want, d.never...)}
+			refused.check(t, run("--no-input", kind, item).wait().out, "errno 2")
+			w.want("deny", module, d.allow[0], d.allow[1])
+			refused.check(t, run("--no-input", kind, item).wait().out, "errno 2")
+			w.want("revoke", "--app", module)
+		}
 		if d.allow != nil {
 			w.want(append([]string{"allow", module}, d.allow...)...)
 		}
@@ -205,6 +224,19 @@ func TestEveryKindOfDataForAModule(t *testing.T) {
 		d.check(t, r.out, status)
 		if d.name == "files" && !strings.Contains(r.out, "file: dear reader, errno 0") {
 			t.Errorf("the file: %s", r.out)
+		}
+	}
+	// Nobody answers: each kind once.
+	w.result("revoke", "--app", module)
+	asked := map[string]*running{}
+	for _, d := range deals(file) {
+		if kind, item := d.module(); d.http == 200 && asked[kind] == nil {
+			asked[kind] = w.start("run", "--rm", "--quiet", "--hold", "1s", module, kind, item)
+		}
+	}
+	for kind, r := range asked {
+		if got := r.wait(); got.out != "errno 6\n" {
+			t.Errorf("%s, and nobody answers: %s%s", kind, got.out, got.err)
 		}
 	}
 	// The answer that a module keeps goes when the grant does.

@@ -74,7 +74,7 @@ func TestMain(m *testing.M) {
 	}
 	dir, err := os.MkdirTemp("", "story")
 	if err == nil {
-		err = errors.Join(prepare(dir), longtest.Only("TestRealImages", "TestABrowserInAnImage", "TestOpenClaw", "TestAnImageOfDockerd"))
+		err = errors.Join(prepare(dir), longtest.Only("TestRealImages", "TestABrowserInAnImage", "TestOpenClaw", "TestAnImageOfDockerd", "TestToolsForAClientOfOthers"))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "story:", err)
