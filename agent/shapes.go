@@ -56,9 +56,25 @@ func (a *Agent) offer(p *api.Prompt) {
 			}
 		}
 	}
+	if p.Kind == string(consent.SecretUse) {
+		a.tellOfSecret(p)
+	}
 	if strings.HasPrefix(p.Kind, consent.DataPrefix) {
 		shape := data.Shape{MadeUp: strings.Split(p.Target, ",")}
 		p.Choices = append(p.Choices, api.Choice{Label: "Allow always, with made-up values", Verdict: "allow", Lifetime: "always", Shape: shape.Text()})
+	}
+}
+
+// tellOfSecret says whether the app will have the secret, or only its use.
+func (a *Agent) tellOfSecret(p *api.Prompt) {
+	origins, known := a.data.Secrets.Places(p.Target)
+	switch {
+	case !known:
+	case len(origins) > 0:
+		p.Consequence = "It is put into requests of the app to " + strings.Join(origins, ", ") + ". The app never has it."
+	default:
+		p.Consequence = "The app will have the secret itself: you keep it for no place."
+		p.Blast = "It can send it to every place it may connect to."
 	}
 }
 

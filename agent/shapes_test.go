@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/agent/userdata"
 	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/data"
 )
@@ -38,6 +39,25 @@ func TestWhatAPromptOffers(t *testing.T) {
 	} {
 		if got := offered(c[0], c[1]); got != c[2] {
 			t.Errorf("%s %s: %s, want %s", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+// Before the yes the user reads whether the app will have the secret.
+func TestWhatAPromptSaysOfASecret(t *testing.T) {
+	h := newHouse(t)
+	a := &Agent{data: h.data}
+	for _, s := range []userdata.Secret{{Name: "bound", Origins: []string{"https://api.example.com"}}, {Name: "loose"}} {
+		if err := h.data.Secrets.Set(s, "v"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{
+		"bound": "to https://api.example.com. The app never has it.", "loose": "The app will have the secret itself", "none": "as before",
+	} {
+		p := api.Prompt{Kind: "secret.use", Target: name, Consequence: "as before"}
+		if a.offer(&p); !strings.Contains(p.Consequence, want) {
+			t.Errorf("%s: %q", name, p.Consequence)
 		}
 	}
 }

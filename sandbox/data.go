@@ -68,6 +68,13 @@ type Revealer interface {
 	Reveal(context.Context, SecretFor) (string, error)
 }
 
+// Rooter is a Broker that knows whom this machine trusts with TLS, for a worker
+// that has no files.
+type Rooter interface {
+	// Roots are certificates in PEM.
+	Roots(context.Context) ([]byte, error)
+}
+
 // SecretFor is a secret behind a handle and the origin ("https://host") of the
 // request that it is put into.
 type SecretFor struct {

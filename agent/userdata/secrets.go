@@ -66,6 +66,15 @@ func (s *Secrets) List() []Secret {
 	return list
 }
 
+// Places are the origins that a secret is kept for; known is false where there
+// is no such secret.
+func (s *Secrets) Places(name string) (origins []string, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	secret, known := s.list[name]
+	return slices.Clone(secret.Origins), known
+}
+
 func vaultName(secret string) string { return "secret-" + secret }
 
 func (s Secret) check() error {

@@ -54,7 +54,14 @@ func New(broker sandbox.Broker, hosts ...string) *API {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem{notFound, r.Method + " " + short(r.URL.Path) + " is not part of this API; see GET /openapi.json"}.write(w)
 	})
-	a.handler = a.guard(mux, hosts)
+	to := sender{broker: broker}
+	a.handler = a.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, toPath) {
+			to.serve(w, r) // its path is another's: a mux would clean it
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}), hosts)
 	return a
 }
 

@@ -31,6 +31,7 @@ var (
 	mismatch      = kindOfProblem{"invalid", "Not a valid request", http.StatusUnprocessableEntity, false}
 	busy          = kindOfProblem{"busy", "Too much at once", http.StatusTooManyRequests, true}
 	unavailable   = kindOfProblem{"unavailable", "It cannot be had now", http.StatusServiceUnavailable, true}
+	unreachable   = kindOfProblem{"unreachable", "The far end cannot be reached", http.StatusBadGateway, true}
 	notFound      = kindOfProblem{"not-found", "Not there", http.StatusNotFound, false}
 	wrongHost     = kindOfProblem{"wrong-host", "Another Host", http.StatusMisdirectedRequest, false}
 	headerMissing = kindOfProblem{"header-missing", "A header is missing", http.StatusForbidden, false}

@@ -94,6 +94,13 @@ func TestEveryKindOfDataForAnImage(t *testing.T) {
 	w.want("run", "-d", "--quiet", "--no-input", "--name", "other", built.image, "sleep", "1000")
 	for _, d := range deals(file) {
 		w.result("revoke", "--app", "app")
+		if d.allow != nil && d.http == 200 { // without a rule, and by a no
+			body := `{"items":[{` + d.item + `}],"purpose":"to test"}`
+			d.refused("blocked", 403).check(t, w.ask("app", "-d", body, dataAPI+"/v1/requests"), "403")
+			w.want("deny", "app", d.allow[0], d.allow[1])
+			d.refused("denied", 403).check(t, w.ask("app", "-d", body, dataAPI+"/v1/requests"), "403")
+			w.want("revoke", "--app", "app")
+		}
 		if d.allow != nil {
 			w.want(append([]string{"allow", "app"}, d.allow...)...)
 		}
@@ -130,6 +137,11 @@ func TestEveryKindOfDataForAnImage(t *testing.T) {
 		t.Errorf("without the account: %s", got)
 	}
 	w.want("secret", "rm", "token")
+}
+
+// refused is the deal without a yes.
+func (d deal) refused(code string, status int) deal {
+	return deal{name: d.name + ", " + code, want: []string{"problems/" + code + `"`}, never: append(d.want, d.never...), http: status}
 }
 
 func (d deal) check(t *testing.T, out, status string) {
@@ -186,6 +198,13 @@ func TestEveryKindOfDataForAModule(t *testing.T) {
 	for _, d := range deals(file) {
 		kind, item := d.module()
 		w.result("revoke", "--app", module)
+		if d.allow != nil && d.http == 200 { // without a rule, and by a no
+			refused := deal{name: d.name + ", refused", never: append(d.want, d.never...)}
+			refused.check(t, run("--no-input", kind, item).wait().out, "errno 2")
+			w.want("deny", module, d.allow[0], d.allow[1])
+			refused.check(t, run("--no-input", kind, item).wait().out, "errno 2")
+			w.want("revoke", "--app", module)
+		}
 		if d.allow != nil {
 			w.want(append([]string{"allow", module}, d.allow...)...)
 		}
@@ -205,6 +224,19 @@ func TestEveryKindOfDataForAModule(t *testing.T) {
 		d.check(t, r.out, status)
 		if d.name == "files" && !strings.Contains(r.out, "file: dear reader, errno 0") {
 			t.Errorf("the file: %s", r.out)
+		}
+	}
+	// Nobody answers: each kind once.
+	w.result("revoke", "--app", module)
+	asked := map[string]*running{}
+	for _, d := range deals(file) {
+		if kind, item := d.module(); d.http == 200 && asked[kind] == nil {
+			asked[kind] = w.start("run", "--rm", "--quiet", "--hold", "1s", module, kind, item)
+		}
+	}
+	for kind, r := range asked {
+		if got := r.wait(); got.out != "errno 6\n" {
+			t.Errorf("%s, and nobody answers: %s%s", kind, got.out, got.err)
 		}
 	}
 	// The answer that a module keeps goes when the grant does.
@@ -342,4 +374,49 @@ sys.stdin.read()`)
 	t.Logf("%s; the other app was answered %d times meanwhile", strings.TrimSpace(flood.out.String()), answered)
 	flood.cmd.Process.Kill()
 	flood.wait()
+}
+
+// A secret that is kept for a place goes there in the app's requests, and the
+// app never has it: an image by /v1/to, with the certificates of the machine.
+func TestASecretThatTheAppNeverHas(t *testing.T) {
+	w := newWorld(t)
+	cert := filepath.Join(w.home, "cert.pem")
+	writeCertificate(t, cert, filepath.Join(w.home, "key.pem"))
+	self, err := os.Executable()
+	must(t, err)
+	w.daemon(w.rest, []string{"STORY_TLS=" + w.hits, "STORY_PAIR=" + w.home}, self)
+	w.restartAgent("SSL_CERT_FILE=" + cert)
+	secret := w.cli("secret", "set", "token", "--for", "https://"+registryName)
+	secret.Stdin = strings.NewReader("s3cr3t\n")
+	w.run(secret)
+	w.want("run", "-d", "--quiet", "--no-input", "--name", "app", built.image, "sleep", "1000")
+	w.want("allow", "app", "secret.use", "token")
+	w.want("allow", "app", "net.connect", "tcp/"+registryName+":443")
+	w.want("allow", "app", "net.connect", "tcp/"+webName+":443")
+	out := w.ask("app", "-d", `{"items":[{"type":"secret","name":"token"}],"purpose":"to test"}`, dataAPI+"/v1/requests")
+	_, handle, _ := strings.Cut(out, `"handle":"`)
+	handle, _, _ = strings.Cut(handle, `"`)
+	if handle == "" || strings.Contains(out, "s3cr3t") {
+		t.Fatalf("the secret: %s", out)
+	}
+	sent := func() string { raw, _ := os.ReadFile(w.hits + ".auth"); return string(raw) }
+	to := func(host string) string {
+		return w.ask("app", "-H", "Authorization: Bearer "+handle, dataAPI+"/v1/to/"+host+"/v1/models")
+	}
+	w.until("the place answers", func() bool { out = to(registryName); return strings.Contains(out, "page of "+registryName) })
+	if !strings.HasSuffix(strings.TrimSpace(out), "200") || !strings.Contains(sent(), "Bearer s3cr3t\n") {
+		t.Errorf("%s; the place got %q", out, sent())
+	}
+	before := sent()
+	if out := to(webName); !strings.Contains(out, "problems/denied") || sent() != before {
+		t.Errorf("another place: %s; it got %q", out, strings.TrimPrefix(sent(), before))
+	}
+	w.want("revoke", "--app", "app")
+	w.want("allow", "app", "net.connect", "tcp/"+registryName+":443")
+	if out := to(registryName); !strings.Contains(out, "problems/denied") || sent() != before {
+		t.Errorf("taken back: %s", out)
+	}
+	if lines := w.want("log", "--json"); strings.Contains(lines, "s3cr3t") {
+		t.Error("the secret is in the ledger")
+	}
 }

@@ -3,6 +3,7 @@
 package story
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -124,7 +125,8 @@ func TestTheProxyHearsOnlyOfWhatWasAllowed(t *testing.T) {
 	}
 }
 
-// serveTLS is the world's web server on port 443.
+// serveTLS is the world's web server on port 443, with the certificate of the
+// folder STORY_PAIR if there is one.
 func serveTLS(hits string) error {
 	l, err := net.Listen("tcp", ":443")
 	if err != nil {
@@ -133,6 +135,13 @@ func serveTLS(hits string) error {
 	server := httptest.NewUnstartedServer(pages(hits))
 	server.Listener = l
 	server.Config.ConnState = noteConnections(hits)
+	if dir := os.Getenv("STORY_PAIR"); dir != "" {
+		pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+		if err != nil {
+			return err
+		}
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	}
 	server.StartTLS()
 	select {}
 }

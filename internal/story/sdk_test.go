@@ -154,3 +154,32 @@ func (w *world) agentsTools(t *testing.T, image, file string) {
 		t.Errorf("taken back: %s", text)
 	}
 }
+
+// TestToolsForAClientOfOthers calls the tools with the TypeScript SDK of MCP,
+// which npm has; long.
+func TestToolsForAClientOfOthers(t *testing.T) {
+	w := newWorld(t)
+	person(w)
+	cache, err := filepath.Abs("../../.cache")
+	must(t, err)
+	base, layer, image := filepath.Join(cache, "node.tar"), filepath.Join(cache, "mcp-layer.tar"), filepath.Join(t.TempDir(), "image")
+	w.run(exec.Command("../../scripts/base.sh", base, "nodejs,python3"))
+	once(t, layer, "testdata/mcp/layer.sh")
+	build := exec.Command("go", "run", "./tools/mkimage", "-o", image, "-layer", base, "-layer", layer, "-cmd", "sleep,1000")
+	build.Dir = "../.."
+	w.run(build)
+	w.want("run", "-d", "--quiet", "--hold", "1m", "--name", "app", image)
+	call := func(tool, args string) *running { return w.start("exec", "app", "node", "/srv/mcp/tools.js", tool, args) }
+	const contacts = `{"fields":["name"],"purpose":"to invite people"}`
+	r := call("read_contacts", contacts)
+	p := w.request("name")
+	time.Sleep(6 * time.Second) // it hears that the user thinks
+	w.want("allow", p.ID, "--always", "--only", "Grace")
+	if got := r.wait(); got.code != 0 || !strings.Contains(got.out, "tools 13 true\nfalse ") || !strings.Contains(got.out, "Grace") || strings.Contains(got.out, "Alan") || !strings.Contains(got.out, "waiting for the user") {
+		t.Errorf("exit %d %s%s", got.code, got.out, got.err)
+	}
+	w.want("deny", "app", "data.contacts", "name")
+	if got := call("read_contacts", contacts).wait(); !strings.Contains(got.out, `true {"status":"denied"`) {
+		t.Errorf("after a no: exit %d %s%s", got.code, got.out, got.err)
+	}
+}

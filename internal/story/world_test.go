@@ -74,7 +74,7 @@ func TestMain(m *testing.M) {
 	}
 	dir, err := os.MkdirTemp("", "story")
 	if err == nil {
-		err = errors.Join(prepare(dir), longtest.Only("TestRealImages", "TestABrowserInAnImage", "TestOpenClaw", "TestAnImageOfDockerd"))
+		err = errors.Join(prepare(dir), longtest.Only("TestRealImages", "TestABrowserInAnImage", "TestOpenClaw", "TestAnImageOfDockerd", "TestToolsForAClientOfOthers"))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "story:", err)
@@ -125,6 +125,7 @@ func pages(hits string) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		note(hits+".paths", r.URL.Path)
 		note(hits+".hosts", r.Host)
+		note(hits+".auth", r.Header.Get("Authorization"))
 		fmt.Fprintf(w, "page of %s\n", r.Host)
 	})
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {

@@ -16,6 +16,7 @@ const (
 	verbGiveBack = "broker.giveback"
 	verbPiece    = "broker.piece"
 	verbReveal   = "broker.reveal"
+	verbRoots    = "broker.roots"
 )
 
 var (
@@ -23,6 +24,7 @@ var (
 	_ sandbox.Giver       = remoteBroker{}
 	_ sandbox.PieceReader = remoteBroker{}
 	_ sandbox.Revealer    = remoteBroker{}
+	_ sandbox.Rooter      = remoteBroker{}
 )
 
 func (b remoteBroker) Open(ctx context.Context, req sandbox.DataRequest) (sandbox.DataReply, error) {
@@ -53,6 +55,10 @@ func (b remoteBroker) Piece(ctx context.Context, p sandbox.FilePiece) (sandbox.F
 
 func (b remoteBroker) Reveal(ctx context.Context, s sandbox.SecretFor) (string, error) {
 	return called[string](ctx, b.peer, verbReveal, s)
+}
+
+func (b remoteBroker) Roots(ctx context.Context) ([]byte, error) {
+	return called[[]byte](ctx, b.peer, verbRoots, nil)
 }
 
 func called[T any](ctx context.Context, p *Peer, verb string, body any) (T, error) {
@@ -90,6 +96,8 @@ func (s *BrokerServer) data(ctx context.Context, verb string, body json.RawMessa
 			reply, err := having(s, func(r sandbox.Revealer) (any, error) { return r.Reveal(ctx, secret) })
 			return reply.Body, err
 		})
+	case verbRoots:
+		reply, err = having(s, func(r sandbox.Rooter) (any, error) { return r.Roots(ctx) })
 	default:
 		return Reply{}, false, nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 
+	"github.com/consentry/consentry/data/fetch"
 	"github.com/consentry/consentry/data/lease"
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/wasmhost/abi"
@@ -27,7 +28,7 @@ const (
 // Bridge answers one guest. Its methods run on the guest's goroutine.
 type Bridge struct {
 	broker  sandbox.Broker
-	http    httpClient
+	http    fetch.Client
 	handles map[uint32]*handle
 	last    uint32 // handle given out last
 	kept    kept
@@ -47,7 +48,7 @@ type handle struct {
 // New returns a Bridge that asks broker.
 func New(broker sandbox.Broker) *Bridge {
 	return &Bridge{
-		broker: broker, http: newHTTPClient(broker, nil),
+		broker: broker, http: fetch.New(broker, nil),
 		handles: map[uint32]*handle{}, now: time.Now, book: lease.New(broker), retained: map[string]retained{},
 	}
 }
@@ -178,8 +179,8 @@ func errnoOf(err error) abi.Errno {
 		{sandbox.ErrUnreachable, abi.EHOSTUNREACH},
 		{sandbox.ErrRefused, abi.EHOSTUNREACH},
 		{sandbox.ErrTimeout, abi.EHOSTUNREACH},
-		{errTooLarge, abi.EFBIG},
-		{errRedirects, abi.ELOOP},
+		{fetch.ErrTooLarge, abi.EFBIG},
+		{fetch.ErrRedirects, abi.ELOOP},
 		{context.DeadlineExceeded, abi.ETIMEDOUT},
 		{context.Canceled, abi.ECANCELED},
 	}

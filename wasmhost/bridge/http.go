@@ -3,74 +3,14 @@ package bridge
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net/http"
 	"sort"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/consentry/consentry/data"
-	"github.com/consentry/consentry/sandbox"
+	"github.com/consentry/consentry/data/fetch"
 	"github.com/consentry/consentry/wasmhost/abi"
 )
-
-// httpRequest is the JSON that http_fetch takes.
-type httpRequest struct {
-	Method  string            `json:"method,omitempty"` // GET if empty
-	URL     string            `json:"url"`
-	Headers map[string]string `json:"headers,omitempty"`
-	Body    string            `json:"body,omitempty"`       // as text …
-	Base64  []byte            `json:"bodyBase64,omitempty"` // … or in base64
-	Reason  string            `json:"reason,omitempty"`     // why, for the user
-}
-
-func (r *httpRequest) method() string {
-	if r.Method == "" {
-		return http.MethodGet
-	}
-	return strings.ToUpper(r.Method)
-}
-
-func (r *httpRequest) body() []byte {
-	if r.Base64 != nil {
-		return r.Base64
-	}
-	return []byte(r.Body)
-}
-
-func (r *httpRequest) check() error {
-	size := 0
-	for name, value := range r.Headers {
-		size += len(name) + len(value)
-		if forbidden(name) {
-			return fmt.Errorf("%w: header %s is not the app's to set", sandbox.ErrInvalid, name)
-		}
-	}
-	switch {
-	case len(r.URL) > maxURL, len(r.Headers) > maxHeaders, size > maxHeaderBytes:
-		return fmt.Errorf("%w: request is too large", sandbox.ErrInvalid)
-	case len(r.body()) > maxRequestBody:
-		return errTooLarge
-	case r.Body != "" && r.Base64 != nil:
-		return fmt.Errorf("%w: two bodies", sandbox.ErrInvalid)
-	case len(r.Reason) > MaxReason || !utf8.ValidString(r.Reason):
-		return fmt.Errorf("%w: reason", sandbox.ErrInvalid)
-	case r.method() == http.MethodConnect, r.method() == http.MethodTrace:
-		return fmt.Errorf("%w: method %s", sandbox.ErrInvalid, r.method())
-	}
-	return nil
-}
-
-// forbidden headers would make the request go elsewhere than the user was
-// asked about, or upset its framing.
-func forbidden(name string) bool {
-	switch http.CanonicalHeaderKey(name) {
-	case "Host", "Connection", "Content-Length", "Expect", "Keep-Alive", "Te", "Trailer",
-		"Transfer-Encoding", "Upgrade", "Via":
-		return true
-	}
-	return strings.HasPrefix(http.CanonicalHeaderKey(name), "Proxy-")
-}
 
 // response is the head of an HTTP answer.
 type response struct {
@@ -81,23 +21,23 @@ type response struct {
 // Fetch makes an HTTP request for another ABI, with the same questions, bounds
 // and verdicts. ctx bounds the body of the answer as well.
 func (b *Bridge) Fetch(ctx context.Context, method, url string, headers map[string]string, body []byte) (*http.Response, error) {
-	return b.http.fetch(ctx, &httpRequest{Method: method, URL: url, Headers: headers, Base64: body})
+	return b.http.Do(ctx, &fetch.Request{Method: method, URL: url, Headers: headers, Base64: body})
 }
 
 // httpFetch: request, request_len, handle_out.
 func (b *Bridge) httpFetch(ctx context.Context, c abi.Call) abi.Errno {
-	if c.U32(1) > maxRequest {
+	if c.U32(1) > fetch.MaxRequest {
 		return abi.EFBIG
 	}
 	c.Mem.PutUint32(c.U32(2), 0)
-	var r httpRequest
+	var r fetch.Request
 	if data.Decode(bytes.NewReader(c.Mem.Bytes(c.U32(0), c.U32(1))), &r) != nil {
 		return abi.EINVAL
 	}
 	if len(b.handles) >= MaxHandles {
 		return abi.EMFILE
 	}
-	resp, err := b.http.fetch(ctx, &r)
+	resp, err := b.http.Do(ctx, &r)
 	if err != nil {
 		return errnoOf(err)
 	}
@@ -134,7 +74,7 @@ func (b *Bridge) httpHeader(_ context.Context, c abi.Call) abi.Errno {
 	if errno != abi.OK {
 		return errno
 	}
-	if c.U32(2) > maxReplyHeaders {
+	if c.U32(2) > fetch.MaxReplyHeaders {
 		return abi.EINVAL
 	}
 	values := r.header.Values(c.Str(1))

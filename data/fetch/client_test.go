@@ -1,4 +1,4 @@
-package bridge
+package fetch
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/consentry/consentry/data"
 	"github.com/consentry/consentry/sandbox"
 )
 
@@ -58,7 +59,7 @@ func TestRedirectDropsSecrets(t *testing.T) {
 	}))
 	defer first.Close()
 	d := &dialer{allowed: map[string]bool{"one.test": true, "sub.one.test": true}}
-	resp, err := newHTTPClient(d, nil).fetch(t.Context(), &httpRequest{
+	resp, err := New(d, nil).Do(t.Context(), &Request{
 		URL:     "http://one.test:" + portOf(t, first) + "/?secret=1",
 		Headers: map[string]string{"Authorization": "Bearer x", "X-Api-Key": "y", "Cookie": "a=b", "Accept": "text/plain"},
 	})
@@ -87,9 +88,9 @@ func TestEveryRequestDials(t *testing.T) {
 	}))
 	defer server.Close()
 	d := &dialer{allowed: map[string]bool{"one.test": true}}
-	client := newHTTPClient(d, nil)
+	client := New(d, nil)
 	for range 3 {
-		resp, err := client.fetch(t.Context(), &httpRequest{URL: "http://one.test:" + portOf(t, server)})
+		resp, err := client.Do(t.Context(), &Request{URL: "http://one.test:" + portOf(t, server)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +107,7 @@ func TestNoProxy(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://proxy.test:1")
 	t.Setenv("http_proxy", "http://proxy.test:1")
 	d := &dialer{}
-	_, err := newHTTPClient(d, nil).fetch(t.Context(), &httpRequest{URL: "http://one.test/"})
+	_, err := New(d, nil).Do(t.Context(), &Request{URL: "http://one.test/"})
 	if !errors.Is(err, sandbox.ErrDenied) || len(d.asked) != 1 || d.asked[0] != "one.test:80" {
 		t.Errorf("error %v, asked %v", err, d.asked)
 	}
@@ -125,7 +126,7 @@ func TestTLS(t *testing.T) {
 	}{{"example.com", roots, true}, {"other.test", roots, false}, {"example.com", nil, false}}
 	for _, c := range cases {
 		d := &dialer{allowed: map[string]bool{c.host: true}}
-		resp, err := newHTTPClient(d, c.roots).fetch(t.Context(), &httpRequest{URL: "https://" + c.host + ":" + portOf(t, server)})
+		resp, err := New(d, c.roots).Do(t.Context(), &Request{URL: "https://" + c.host + ":" + portOf(t, server)})
 		if (err == nil) != c.ok {
 			t.Errorf("%s: error %v", c.host, err)
 		}
@@ -141,7 +142,7 @@ func TestTLS(t *testing.T) {
 
 // A request that could mislead is refused before anyone is asked.
 func TestInvalidRequests(t *testing.T) {
-	requests := map[string]httpRequest{
+	requests := map[string]Request{
 		"file":           {URL: "file:///etc/passwd"},
 		"no scheme":      {URL: "one.test"},
 		"gopher":         {URL: "gopher://one.test/"},
@@ -166,13 +167,13 @@ func TestInvalidRequests(t *testing.T) {
 		"header name":    {URL: "http://one.test/", Headers: map[string]string{"a\r\nHost": "x"}},
 		"header value":   {URL: "http://one.test/", Headers: map[string]string{"a": "x\r\nHost: evil.test"}},
 		"two bodies":     {URL: "http://one.test/", Body: "x", Base64: []byte("y")},
-		"long reason":    {URL: "http://one.test/", Reason: strings.Repeat("x", MaxReason+1)},
+		"long reason":    {URL: "http://one.test/", Reason: strings.Repeat("x", data.MaxPurpose+1)},
 		"long URL":       {URL: "http://one.test/" + strings.Repeat("x", maxURL)},
 	}
 	for name, r := range requests {
 		t.Run(name, func(t *testing.T) {
 			d := &dialer{}
-			if _, err := newHTTPClient(d, nil).fetch(t.Context(), &r); err == nil || errors.Is(err, sandbox.ErrDenied) {
+			if _, err := New(d, nil).Do(t.Context(), &r); err == nil || errors.Is(err, sandbox.ErrDenied) {
 				t.Errorf("error %v", err)
 			}
 			if len(d.asked) > 0 {
@@ -192,7 +193,7 @@ func TestCanonicalHosts(t *testing.T) {
 		"http://[2001:DB8::0:1]/":         "[2001:db8::1]:80",
 	} {
 		d := &dialer{}
-		newHTTPClient(d, nil).fetch(t.Context(), &httpRequest{URL: in})
+		New(d, nil).Do(t.Context(), &Request{URL: in})
 		if len(d.asked) != 1 || d.asked[0] != want {
 			t.Errorf("%s: asked about %v, want %s", in, d.asked, want)
 		}
@@ -203,14 +204,14 @@ func TestRedirectLimit(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) }))
 	defer server.Close()
 	d := &dialer{allowed: map[string]bool{"one.test": true}}
-	_, err := newHTTPClient(d, nil).fetch(t.Context(), &httpRequest{URL: "http://one.test:" + portOf(t, server)})
-	if !errors.Is(err, errRedirects) || len(d.asked) > maxRedirects+1 {
+	_, err := New(d, nil).Do(t.Context(), &Request{URL: "http://one.test:" + portOf(t, server)})
+	if !errors.Is(err, ErrRedirects) || len(d.asked) > maxRedirects+1 {
 		t.Errorf("error %v after %d hops", err, len(d.asked))
 	}
 }
 
 func TestBoundedBody(t *testing.T) {
-	for text, want := range map[string]error{"12345": nil, "123456": errTooLarge} {
+	for text, want := range map[string]error{"12345": nil, "123456": ErrTooLarge} {
 		body := &boundedBody{ReadCloser: io.NopCloser(strings.NewReader(text)), left: 5}
 		got, err := io.ReadAll(body)
 		if !errors.Is(err, want) || string(got) != "12345" {

@@ -1,7 +1,6 @@
-package bridge
+package fetch
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -20,12 +19,12 @@ import (
 
 // Bounds of an HTTP exchange.
 const (
-	maxRequest       = 24 << 20  // bytes of JSON
+	MaxRequest       = 24 << 20  // bytes of JSON
 	maxRequestBody   = 16 << 20  // bytes
 	maxURL           = 8 << 10   // bytes
 	maxHeaders       = 100       // in a request
 	maxHeaderBytes   = 64 << 10  // of a request
-	maxReplyHeaders  = 256 << 10 // bytes
+	MaxReplyHeaders  = 256 << 10 // bytes
 	maxReplyBody     = 1 << 30   // bytes
 	maxRedirects     = 10
 	handshakeTimeout = 30 * time.Second
@@ -33,38 +32,43 @@ const (
 )
 
 var (
-	errTooLarge  = errors.New("answer is too large")
-	errRedirects = errors.New("too many redirects")
+	ErrTooLarge  = errors.New("answer is too large")
+	ErrRedirects = errors.New("too many redirects")
 )
 
-// httpClient makes requests over connections of the Broker.
-type httpClient struct {
+// Client makes requests over connections of the Broker.
+type Client struct {
 	broker sandbox.Broker
 	roots  *x509.CertPool // nil: the system's
 }
 
-func newHTTPClient(broker sandbox.Broker, roots *x509.CertPool) httpClient {
-	return httpClient{broker: broker, roots: roots}
+func New(broker sandbox.Broker, roots *x509.CertPool) Client {
+	return Client{broker: broker, roots: roots}
 }
 
-// fetch sends r and follows redirects. ctx bounds the body as well.
-func (h httpClient) fetch(ctx context.Context, r *httpRequest) (*http.Response, error) {
+// Do sends r and follows redirects. ctx bounds the body as well.
+func (h Client) Do(ctx context.Context, r *Request) (*http.Response, error) {
 	req, err := r.build(ctx)
 	if err != nil {
 		return nil, err
 	}
-	client := http.Client{Transport: revealing{h.transport(r.Reason), h.broker}, CheckRedirect: checkRedirect}
+	client := http.Client{Transport: h.Transport(r.Reason), CheckRedirect: checkRedirect}
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}
-	resp.Body = &boundedBody{ReadCloser: resp.Body, left: maxReplyBody}
+	resp.Body = Bounded(resp.Body)
 	return resp, nil
 }
 
-// transport is made for one fetch: its connections carry its reason. There is
-// no HTTP/2, which would share a connection between exchanges.
-func (h httpClient) transport(reason string) *http.Transport {
+// Transport is made for one exchange: its connections carry its reason. There is
+// no HTTP/2, which would share a connection between exchanges. Handles of
+// secrets in headers are replaced on the way to their place.
+func (h Client) Transport(reason string) http.RoundTripper {
+	return revealing{h.transport(reason), h.broker}
+}
+
+func (h Client) transport(reason string) *http.Transport {
 	return &http.Transport{
 		Proxy: nil, // not the environment's
 		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
@@ -73,14 +77,14 @@ func (h httpClient) transport(reason string) *http.Transport {
 		TLSClientConfig:        &tls.Config{RootCAs: h.roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    handshakeTimeout,
 		ResponseHeaderTimeout:  headerTimeout,
-		MaxResponseHeaderBytes: maxReplyHeaders,
+		MaxResponseHeaderBytes: MaxReplyHeaders,
 		DisableKeepAlives:      true,
 		DisableCompression:     true, // the guest gets what was sent; nothing swells here
 		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
 	}
 }
 
-func (h httpClient) dial(ctx context.Context, addr, reason string) (net.Conn, error) {
+func (h Client) dial(ctx context.Context, addr, reason string) (net.Conn, error) {
 	host, portText, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", sandbox.ErrInvalid, err)
@@ -97,9 +101,9 @@ func (h httpClient) dial(ctx context.Context, addr, reason string) (net.Conn, er
 // very same origin.
 func checkRedirect(next *http.Request, before []*http.Request) error {
 	if len(before) > maxRedirects {
-		return errRedirects
+		return ErrRedirects
 	}
-	if err := canonicalURL(next.URL); err != nil {
+	if err := CanonicalURL(next.URL); err != nil {
 		return err
 	}
 	next.Host = ""
@@ -122,9 +126,9 @@ var harmless = map[string]bool{
 
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
-// canonicalURL checks u and writes its host in the form that the user is asked
+// CanonicalURL checks u and writes its host in the form that the user is asked
 // about, which is then also what is dialled, verified and sent as Host.
-func canonicalURL(u *url.URL) error {
+func CanonicalURL(u *url.URL) error {
 	if u.Scheme != "http" && u.Scheme != "https" {
 		return fmt.Errorf("%w: scheme %q", sandbox.ErrInvalid, u.Scheme)
 	}
@@ -151,6 +155,11 @@ func canonicalURL(u *url.URL) error {
 	return nil
 }
 
+// Bounded is a body that fails when it is longer than an answer may be.
+func Bounded(body io.ReadCloser) io.ReadCloser {
+	return &boundedBody{ReadCloser: body, left: maxReplyBody}
+}
+
 // boundedBody fails when the answer is longer than it may be.
 type boundedBody struct {
 	io.ReadCloser
@@ -164,33 +173,9 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 		if n, err := b.ReadCloser.Read(one[:]); n == 0 && err != nil {
 			return 0, err
 		}
-		return 0, errTooLarge
+		return 0, ErrTooLarge
 	}
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
 	return n, err
-}
-
-func (r *httpRequest) build(ctx context.Context) (*http.Request, error) {
-	if err := r.check(); err != nil {
-		return nil, err
-	}
-	u, err := url.Parse(r.URL)
-	if err != nil {
-		return nil, fmt.Errorf("%w: URL", sandbox.ErrInvalid)
-	}
-	if err := canonicalURL(u); err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, r.method(), u.String(), bytes.NewReader(r.body()))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", sandbox.ErrInvalid, err)
-	}
-	for name, value := range r.Headers {
-		req.Header.Set(name, value)
-	}
-	if req.Header.Get("User-Agent") == "" {
-		req.Header.Set("User-Agent", "consentry")
-	}
-	return req, nil
 }

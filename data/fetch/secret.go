@@ -1,4 +1,4 @@
-package bridge
+package fetch
 
 import (
 	"net/http"
