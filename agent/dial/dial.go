@@ -70,6 +70,9 @@ func (d *Dialler) Dial(ctx context.Context, route Route, t Target, addrs []netip
 func direct(ctx context.Context, t Target, addrs []netip.Addr) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: dialTimeout}
 	return race(ctx, interleave(addrs), func(ctx context.Context, addr netip.Addr) (net.Conn, error) {
+		if t.Network == "tcp" && addr.IsLoopback() {
+			return connectHere(ctx, netip.AddrPortFrom(addr, t.Port))
+		}
 		return dialer.DialContext(ctx, t.Network, t.at(addr))
 	})
 }

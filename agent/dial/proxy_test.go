@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -212,7 +213,7 @@ func through(t *testing.T, d *Dialler, to Target, list []netip.Addr) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, bare := conn.(*net.TCPConn); !bare {
+	if _, bare := conn.(interface{ File() (*os.File, error) }); !bare {
 		t.Errorf("a %T cannot be passed to a worker", conn)
 	}
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
