@@ -3,12 +3,10 @@ package agent
 import (
 	"fmt"
 	"net"
-	"os"
 	"syscall"
-)
 
-// filer is what the sockets of package net offer: a duplicate as a file.
-type filer interface{ File() (*os.File, error) }
+	"github.com/consentry/consentry/agent/worker"
+)
 
 // makePassable takes over conn.
 func makePassable(conn net.Conn) (passable, error) {
@@ -30,7 +28,7 @@ type tcpFlow struct{ tcpConn }
 // tcpConn is package net's, or package dial's to servers of this computer.
 type tcpConn interface {
 	net.Conn
-	filer
+	worker.Filer
 	syscall.Conn
 	CloseRead() error
 	CloseWrite() error

@@ -1,6 +1,7 @@
 package dial
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -23,13 +24,12 @@ const (
 // connectHere connects to a server of this computer. Linux delivers what goes to
 // a loopback address within the call that sends it, so the connection is there, or
 // refused, when connect(2) returns. Package net would wait for that by its poller,
-// which wakes two threads: half of what such a connection costs the agent.
+// which wakes two threads.
 func connectHere(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-	fd, err := socketTo(to)
+	conn, err := socketTo(to)
 	if err != nil {
 		return nil, failed(to, err)
 	}
-	conn := tcpfile.New(os.NewFile(uintptr(fd), "tcp"), net.TCPAddrFromAddrPort(to))
 	if err := await(ctx, conn); err != nil {
 		conn.Close()
 		return nil, failed(to, err)
@@ -43,30 +43,46 @@ func failed(to netip.AddrPort, err error) error {
 }
 
 // socketTo returns a socket that is connecting.
-func socketTo(to netip.AddrPort) (int, error) {
+func socketTo(to netip.AddrPort) (*tcpfile.Conn, error) {
 	family, at := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()})
 	if to.Addr().Is4() {
 		family, at = unix.AF_INET, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
 	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 	if err != nil {
-		return -1, os.NewSyscallError("socket", err)
+		return nil, os.NewSyscallError("socket", err)
 	}
-	if err = setOptions(fd); err == nil {
-		err = connecting(unix.Connect(fd, at))
-	}
+	conn, err := tcpfile.NewUnwatched(fd, net.TCPAddrFromAddrPort(to))
 	if err != nil {
-		unix.Close(fd)
-		return -1, err
+		return nil, err
 	}
-	return fd, nil
+	if err := control(conn, func(fd int) error { return connect(fd, at) }); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
 }
 
-func connecting(err error) error {
-	if errors.Is(err, unix.EINPROGRESS) {
-		return nil
+func control(conn *tcpfile.Conn, do func(fd int) error) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
 	}
-	return os.NewSyscallError("connect", err)
+	var failed error
+	if err := raw.Control(func(fd uintptr) { failed = do(int(fd)) }); err != nil {
+		return err
+	}
+	return failed
+}
+
+func connect(fd int, at unix.Sockaddr) error {
+	if err := setOptions(fd); err != nil {
+		return err
+	}
+	if err := unix.Connect(fd, at); !errors.Is(err, unix.EINPROGRESS) {
+		return os.NewSyscallError("connect", err)
+	}
+	return nil
 }
 
 func setOptions(fd int) error {
@@ -86,24 +102,42 @@ func setOptions(fd int) error {
 
 // await returns once conn is connected, or is not going to be.
 func await(ctx context.Context, conn *tcpfile.Conn) error {
-	raw, err := conn.SyscallConn()
+	there := false
+	err := control(conn, func(fd int) (err error) { there, err = arrived(fd); return err })
+	if err != nil || there {
+		return err
+	}
+	// The server's queue is full, or the machine is so busy that a kernel thread delivers.
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	file, err := watched(conn)
 	if err != nil {
 		return err
 	}
-	var outcome error
-	there := false
-	look := func(fd uintptr) bool { there, outcome = arrived(int(fd)); return there }
-	if err := raw.Control(func(fd uintptr) { look(fd) }); err != nil || there {
-		return firstOf(err, outcome)
+	defer file.Close()
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
 	}
-	// The server's queue is full, or the machine is so busy that a kernel thread delivers.
-	conn.SetDeadline(time.Now().Add(dialTimeout))                                //nolint:errcheck // a socket has deadlines
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // as above
-	err = raw.Write(look)
+	stop := context.AfterFunc(ctx, func() { file.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // it is watched
+	waited := raw.Write(func(fd uintptr) bool { there, err = arrived(int(fd)); return there })
 	if !stop() {
 		return ctx.Err()
 	}
-	return firstOf(err, outcome, conn.SetDeadline(time.Time{}))
+	return cmp.Or(waited, err)
+}
+
+// watched is a duplicate that can be waited for.
+func watched(conn *tcpfile.Conn) (*os.File, error) {
+	var file *os.File
+	err := control(conn, func(fd int) error {
+		again, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err == nil {
+			file = os.NewFile(uintptr(again), "tcp")
+		}
+		return os.NewSyscallError("dup", err)
+	})
+	return file, err
 }
 
 // arrived says whether a connecting socket is connected, or what kept it from it.
@@ -118,13 +152,4 @@ func arrived(fd int) (bool, error) {
 		err = unix.Errno(code)
 	}
 	return true, os.NewSyscallError("connect", err)
-}
-
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -35,21 +35,22 @@ func TestServersOfThisComputer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn.SetDeadline(time.Now().Add(10 * time.Second))
 		if conn.RemoteAddr().String() != l.Addr().String() {
 			t.Errorf("it is connected to %s", conn.RemoteAddr())
 		}
-		if _, err := conn.Write([]byte("hello")); err != nil {
+		theirs := passed(t, conn)
+		theirs.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := theirs.Write([]byte("hello")); err != nil {
 			t.Error(err)
 		}
-		if err := conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		if err := theirs.(*net.TCPConn).CloseWrite(); err != nil {
 			t.Error(err)
 		}
 		if text, err := io.ReadAll(server); err != nil || string(text) != "hello" {
 			t.Errorf("the server read %q, %v", text, err)
 		}
 		server.Close()
-		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		if _, err := theirs.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("after the server's end: %v", err)
 		}
 		conn.Close()

@@ -17,7 +17,7 @@ func newSocket(file *os.File, closed func()) (net.Conn, error) {
 		file.Close()
 		return nil, err
 	}
-	return &socket{tcpfile.New(file, nil), closed}, nil
+	return &socket{tcpfile.New(file), closed}, nil
 }
 
 // socket has no addresses: a worker has no use for them.
