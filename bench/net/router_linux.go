@@ -27,7 +27,6 @@ func agent(netns, server, program string) error {
 	if err != nil {
 		return err
 	}
-	defer tap.Close()
 	at, err := netip.ParseAddrPort(server)
 	if err != nil {
 		return err
@@ -44,7 +43,9 @@ func agent(netns, server, program string) error {
 	if err := client.Route(context.Background(), "bench", 0, theirs); err != nil {
 		return errors.Join(err, client.Close())
 	}
-	if err := ours.Send(struct{}{}, tap); err != nil {
+	err = ours.Send(struct{}{}, tap)
+	tap.Close() // else each packet would wake this process too
+	if err != nil {
 		return errors.Join(err, client.Close())
 	}
 	io.Copy(io.Discard, os.Stdin)
