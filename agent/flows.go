@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/agent/worker"
 	"github.com/consentry/consentry/consent"
 	"github.com/consentry/consentry/router"
 	"github.com/consentry/consentry/sandbox"
@@ -63,7 +64,7 @@ func (f *flow) status(rec record) api.Flow {
 
 // inboundStatus is a connection of a published port. Bytes are counted from
 // the app's side, as everywhere.
-func inboundStatus(rec record, p *published, conn *net.TCPConn, began time.Time) api.Flow {
+func inboundStatus(rec record, p *published, conn tcpConn, began time.Time) api.Flow {
 	in, out := tcpBytes(conn)
 	return api.Flow{
 		Run: rec.ID, RunName: rec.Name, Direction: "in", Network: "tcp", Host: conn.RemoteAddr().String(),
@@ -75,7 +76,7 @@ func inboundStatus(rec record, p *published, conn *net.TCPConn, began time.Time)
 // under that process's hands, and that counts.
 type passable interface {
 	net.Conn
-	filer
+	worker.Filer
 	cut() error             // both ends see a reset
 	bytes() (in, out int64) // to the app, from the app
 	dialled() string        // the far address

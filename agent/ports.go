@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/consentry/consentry/agent/api"
+	"github.com/consentry/consentry/agent/worker"
 )
 
 // loopbacks are the only addresses that ports are published on (promise P9).
@@ -30,13 +31,13 @@ type published struct {
 	work    sync.WaitGroup
 
 	mu     sync.Mutex
-	conns  map[*net.TCPConn]time.Time // since when; nil once it is closed
-	relays int                        // UDP clients
+	conns  map[tcpConn]time.Time // since when; nil once it is closed
+	relays int                   // UDP clients
 }
 
 // carrier takes connections to the app. Its calls return when they have ended.
 type carrier interface {
-	Inbound(ctx context.Context, host uint16, conn *net.TCPConn) error
+	Inbound(ctx context.Context, host uint16, conn worker.Filer) error
 	udpCarrier
 }
 
@@ -45,7 +46,7 @@ type carrier interface {
 func publish(mapping api.PortMapping) (*published, error) {
 	const tries = 8 // a port that is free on one address may be taken on the other
 	for range tries {
-		p := &published{mapping: mapping, conns: map[*net.TCPConn]time.Time{}}
+		p := &published{mapping: mapping, conns: map[tcpConn]time.Time{}}
 		err := p.listen()
 		if err == nil {
 			return p, nil
@@ -141,12 +142,17 @@ func (p *published) serve(ctx context.Context, to carrier, log *slog.Logger) {
 
 func (p *published) accept(ctx context.Context, l *net.TCPListener, to carrier, log *slog.Logger) {
 	for {
-		conn, err := l.AcceptTCP()
+		accepted, err := l.AcceptTCP()
 		if err != nil {
 			return
 		}
+		conn, err := unwatch(accepted)
+		if err != nil {
+			log.Debug("published port", "port", p.mapping.Host, "error", err)
+			continue
+		}
 		if !p.enter(conn) {
-			conn.SetLinger(0) //nolint:errcheck // a reset rather than an end
+			abort(conn) //nolint:errcheck // it is closed next
 			conn.Close()
 			continue
 		}
@@ -159,7 +165,7 @@ func (p *published) accept(ctx context.Context, l *net.TCPListener, to carrier, 
 	}
 }
 
-func (p *published) enter(conn *net.TCPConn) bool {
+func (p *published) enter(conn tcpConn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conns == nil || len(p.conns) >= maxInbound {
@@ -169,14 +175,14 @@ func (p *published) enter(conn *net.TCPConn) bool {
 	return true
 }
 
-func (p *published) leave(conn *net.TCPConn) {
+func (p *published) leave(conn tcpConn) {
 	p.mu.Lock()
 	delete(p.conns, conn)
 	p.mu.Unlock()
 	conn.Close()
 }
 
-func (p *published) open() map[*net.TCPConn]time.Time {
+func (p *published) open() map[tcpConn]time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return maps.Clone(p.conns)

@@ -1,7 +1,7 @@
 package agent
 
 import (
-	"net"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -10,7 +10,7 @@ import (
 // abort resets the connection for every process that holds it: connecting a
 // TCP socket to AF_UNSPEC disconnects it, sends a reset to the peer, and ends
 // reads and writes with ECONNRESET (tcp_disconnect in the kernel).
-func abort(conn *net.TCPConn) error {
+func abort(conn syscall.Conn) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return err
@@ -28,7 +28,7 @@ func abort(conn *net.TCPConn) error {
 
 // tcpBytes reads the kernel's counters: what arrived, and what the peer has
 // acknowledged.
-func tcpBytes(conn *net.TCPConn) (in, out int64) {
+func tcpBytes(conn syscall.Conn) (in, out int64) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return 0, 0

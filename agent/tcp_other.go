@@ -2,15 +2,12 @@
 
 package agent
 
-import (
-	"errors"
-	"net"
-)
+import "errors"
 
 // abort ends both directions for every process that holds the connection.
-func abort(conn *net.TCPConn) error {
+func abort(conn tcpConn) error {
 	return errors.Join(conn.CloseRead(), conn.CloseWrite())
 }
 
 // tcpBytes: no portable counter exists.
-func tcpBytes(*net.TCPConn) (in, out int64) { return 0, 0 }
+func tcpBytes(tcpConn) (in, out int64) { return 0, 0 }

@@ -142,7 +142,7 @@ func (r *Router) setOptions() error {
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4096, Default: bufferSize, Max: bufferSize}
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: 4096, Default: bufferSize, Max: bufferSize}
 	wait := tcpip.TCPTimeWaitTimeoutOption(timeWait)
-	recovery := tcpip.TCPRecovery(0) // RACK's timers cost a fifth, and what it finds sooner is not lost here
+	recovery := tcpip.TCPRecovery(0) // RACK's timers cost a twelfth, and what it finds sooner is not lost here
 	for _, option := range []tcpip.SettableTransportProtocolOption{&sack, &moderate, &receive, &send, &wait, &recovery} {
 		if err := r.stack.SetTransportProtocolOption(tcp.ProtocolNumber, option); err != nil {
 			return fmt.Errorf("%T: %s", option, err)

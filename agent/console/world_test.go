@@ -181,11 +181,25 @@ func (w *world) gets(path string, times int, answers chan<- string) func(sandbox
 	}
 }
 
+// passed is what a worker would have of conn.
+func passed(conn net.Conn) (net.Conn, error) {
+	file, err := conn.(interface{ File() (*os.File, error) }).File()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return net.FileConn(file)
+}
+
 func (w *world) get(b sandbox.Broker, path string) string {
 	host, text, _ := net.SplitHostPort(w.web.Listener.Addr().String())
 	port, _ := strconv.Atoi(text)
 	conn, err := b.Dial(context.Background(), sandbox.Flow{Network: "tcp", Host: host, Port: uint16(port), Reason: "to show <b>the weather</b>"})
 	if err != nil {
+		return err.Error()
+	}
+	defer conn.Close()
+	if conn, err = passed(conn); err != nil {
 		return err.Error()
 	}
 	defer conn.Close()

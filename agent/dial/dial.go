@@ -59,17 +59,29 @@ func (t Target) at(addr netip.Addr) string { return netip.AddrPortFrom(addr, t.P
 
 // Dial connects to t over route. addrs are the addresses of t that may be
 // dialled; none, with a route that has a proxy, lets the proxy resolve t.Host.
+// A TCP connection is for another process, which takes its File: see
+// tcpfile.NewUnwatched.
 func (d *Dialler) Dial(ctx context.Context, route Route, t Target, addrs []netip.Addr) (net.Conn, error) {
+	var conn net.Conn
+	var err error
 	if route.proxy != nil {
-		return d.dialThrough(ctx, route, t, addrs)
+		conn, err = d.dialThrough(ctx, route, t, addrs)
+	} else {
+		conn, err = race(ctx, interleave(addrs), t.connect)
 	}
-	return direct(ctx, t, addrs)
+	if err != nil {
+		return nil, err
+	}
+	return forPassing(conn)
 }
 
-// direct races the addresses of t.
-func direct(ctx context.Context, t Target, addrs []netip.Addr) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: dialTimeout}
-	return race(ctx, interleave(addrs), func(ctx context.Context, addr netip.Addr) (net.Conn, error) {
-		return dialer.DialContext(ctx, t.Network, t.at(addr))
-	})
+func (t Target) connect(ctx context.Context, addr netip.Addr) (net.Conn, error) {
+	if t.Network == "tcp" && addr.IsLoopback() {
+		return connectHere(ctx, netip.AddrPortFrom(addr, t.Port))
+	}
+	return t.dial(ctx, addr)
+}
+
+func (t Target) dial(ctx context.Context, addr netip.Addr) (net.Conn, error) {
+	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, t.Network, t.at(addr))
 }

@@ -3,6 +3,7 @@ package dial
 import (
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +23,7 @@ func TestADeadFarEndIsNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	file, err := conn.(*net.TCPConn).File()
+	file, err := conn.(interface{ File() (*os.File, error) }).File()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -201,6 +202,23 @@ func TestThroughAProxy(t *testing.T) {
 }
 
 // through makes a connection and speaks over it.
+// passed is what another process has of conn.
+func passed(t *testing.T, conn net.Conn) net.Conn {
+	t.Helper()
+	t.Cleanup(func() { conn.Close() })
+	file, err := conn.(interface{ File() (*os.File, error) }).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	theirs, err := net.FileConn(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { theirs.Close() })
+	return theirs
+}
+
 func through(t *testing.T, d *Dialler, to Target, list []netip.Addr) {
 	t.Helper()
 	route, err := d.Route(to)
@@ -211,10 +229,7 @@ func through(t *testing.T, d *Dialler, to Target, list []netip.Addr) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	if _, bare := conn.(*net.TCPConn); !bare {
-		t.Errorf("a %T cannot be passed to a worker", conn)
-	}
+	conn = passed(t, conn)
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
 	fmt.Fprint(conn, "echo\n")
 	in := bufio.NewReader(conn)

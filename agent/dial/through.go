@@ -94,7 +94,7 @@ func (d *Dialler) dialProxy(ctx context.Context, route Route) (net.Conn, error) 
 			usable = append(usable, addr)
 		}
 	}
-	return direct(ctx, t, usable)
+	return race(ctx, interleave(usable), t.dial)
 }
 
 func (d *Dialler) addressesOf(ctx context.Context, host string) ([]netip.Addr, error) {

@@ -3,6 +3,7 @@ package portal
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -88,4 +89,27 @@ func TestRedirects(t *testing.T) {
 			t.Errorf("without a policy %s is %s, %v", c.location, off.Header.Get("Location"), no)
 		}
 	}
+}
+
+// FuzzRedirect: what is passed on leads to the app itself, in a form that has one
+// meaning.
+func FuzzRedirect(f *testing.F) {
+	for _, location := range []string{"/next?a=1#b", `/\a.example/`, "//a.example", "http://localhost:8080/", "http://[::1]:8080/", "http:a", "../x", "?y", "http://LOCALHOST:8080"} {
+		f.Add(location)
+	}
+	p := Port{Host: 8080, Name: "web"}
+	f.Fuzz(func(t *testing.T, location string) {
+		resp := &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {location}}}
+		if checkRedirect(p, resp, "web.localhost:8080", &url.URL{Path: "/at/here"}) != nil || location == "" {
+			return
+		}
+		rest, ok := strings.CutPrefix(resp.Header.Get("Location"), "http://")
+		host, after, _ := strings.Cut(rest, "/")
+		if host, _, _ = strings.Cut(host, "?"); strings.Contains(host, "#") {
+			host, _, _ = strings.Cut(host, "#")
+		}
+		if !ok || !slices.Contains(p.names(), strings.ToLower(host)) || strings.ContainsAny(strings.SplitN(after, "?", 2)[0], "\\\t\r\n ") {
+			t.Errorf("%q is passed on as %q", location, resp.Header.Get("Location"))
+		}
+	})
 }

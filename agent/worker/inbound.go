@@ -19,9 +19,12 @@ func (c *Client) SetPorts(ctx context.Context, list []portal.Port) error {
 	return err
 }
 
+// Filer is a socket that can be passed on: a duplicate of it is a file.
+type Filer interface{ File() (*os.File, error) }
+
 // Inbound hands a connection that was accepted on a published port to the
 // worker, and returns when it has ended. conn stays the caller's.
-func (c *Client) Inbound(ctx context.Context, host uint16, conn *net.TCPConn) error {
+func (c *Client) Inbound(ctx context.Context, host uint16, conn Filer) error {
 	file, err := conn.File()
 	if err != nil {
 		return err

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"runtime/pprof"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/consentry/consentry/agent/dial"
 	"github.com/consentry/consentry/agent/worker"
 	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/sandbox"
@@ -25,8 +27,11 @@ func agent(netns, server, program string) error {
 	if err != nil {
 		return err
 	}
-	defer tap.Close()
-	client, err := worker.Start(context.Background(), program, loopback(server), os.Stderr)
+	at, err := netip.ParseAddrPort(server)
+	if err != nil {
+		return err
+	}
+	client, err := worker.Start(context.Background(), program, loopback{dial.New(dial.Config{}), at}, os.Stderr)
 	if err != nil {
 		return err
 	}
@@ -38,18 +43,25 @@ func agent(netns, server, program string) error {
 	if err := client.Route(context.Background(), "bench", 0, theirs); err != nil {
 		return errors.Join(err, client.Close())
 	}
-	if err := ours.Send(struct{}{}, tap); err != nil {
+	err = ours.Send(struct{}{}, tap)
+	tap.Close() // else each packet would wake this process too
+	if err != nil {
 		return errors.Join(err, client.Close())
 	}
 	io.Copy(io.Discard, os.Stdin)
 	return client.Close()
 }
 
-// loopback is a Broker that says yes to everything and connects to one place.
-type loopback string
+// loopback is a Broker that says yes to everything and connects to one place, as
+// the agent would.
+type loopback struct {
+	dialler *dial.Dialler
+	at      netip.AddrPort
+}
 
 func (to loopback) Dial(ctx context.Context, f sandbox.Flow) (net.Conn, error) {
-	return new(net.Dialer).DialContext(ctx, f.Network, string(to))
+	t := dial.Target{Network: f.Network, Host: to.at.Addr().String(), Port: to.at.Port()}
+	return to.dialler.Dial(ctx, dial.Route{}, t, []netip.Addr{to.at.Addr()})
 }
 
 func (loopback) Open(context.Context, sandbox.DataRequest) (sandbox.DataReply, error) {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 type note struct {
@@ -70,6 +72,9 @@ func TestMessagesAndFilesArriveTogether(t *testing.T) {
 			t.Fatalf("message %d came with %d files", i, len(files))
 		}
 		for _, f := range files {
+			if flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+				t.Errorf("another program would have it: %#x, %v", flags, err)
+			}
 			if text, err := io.ReadAll(f); err != nil || string(text) != "hello" {
 				t.Fatalf("passed file reads %q, %v", text, err)
 			}

@@ -67,7 +67,8 @@ func rightsOf(files []*os.File) ([]byte, error) {
 }
 
 // readHeader reads exactly the header, so that the fds it takes belong to it:
-// a stream socket ends a read before bytes that carry other fds.
+// a stream socket ends a read before bytes that carry other fds. Package net has
+// them closed on exec.
 func (c *Conn) readHeader(header []byte) ([]*os.File, error) {
 	var files []*os.File
 	control := make([]byte, unix.CmsgSpace(4*(MaxFiles+1)))
@@ -107,7 +108,6 @@ func parseFiles(control []byte) ([]*os.File, error) {
 			return files, fmt.Errorf("control message: %w", err)
 		}
 		for _, fd := range fds {
-			unix.CloseOnExec(fd)
 			files = append(files, os.NewFile(uintptr(fd), "passed"))
 		}
 	}

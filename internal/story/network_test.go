@@ -205,6 +205,19 @@ func TestRebinding(t *testing.T) {
 		t.Errorf("the user was asked about metadata: %s", raw)
 	}
 
+	w.rename("flip.test", "64:ff9b::a9fe:a9fe") // metadata as NAT64 writes it
+	if r := get().wait(); r.code == 0 || strings.Contains(w.want("requests", "--json"), "64:ff9b") {
+		t.Errorf("metadata in IPv6: exit %d, or the user was asked", r.code)
+	}
+	for _, near := range []string{"192.168.77.1", "fd00:77::1", "::1"} {
+		w.rename("flip.test", near)
+		app := get()
+		w.want("allow", w.request("tcp/"+net.JoinHostPort(near, "80")).ID, "--once") // three times no would end the questions
+		if r := app.wait(); r.code == 0 {
+			t.Errorf("%s, where nobody is: exit %d", near, r.code)
+		}
+	}
+
 	w.rename("flip.test", "127.0.0.1")
 	app := get()
 	p := w.request("tcp/127.0.0.1:80")
