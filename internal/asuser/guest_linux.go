@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/consentry/consentry/internal/vmtest"
 )
 
 // What the user of a guest is.
@@ -32,16 +34,7 @@ func GuestTools(t testing.TB) map[string]string {
 		if err != nil {
 			t.Skipf("needs the tool %s (apt-get install uidmap)", tool)
 		}
-		files["/bin/"+tool] = path
-		out, err := exec.Command("ldd", path).Output()
-		must(t, err)
-		for line := range strings.Lines(string(out)) {
-			for word := range strings.FieldsSeq(line) {
-				if filepath.IsAbs(word) {
-					files[word] = word
-				}
-			}
-		}
+		vmtest.AddProgram(t, files, "/bin/"+tool, path)
 	}
 	return files
 }
