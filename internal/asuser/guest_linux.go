@@ -71,10 +71,12 @@ func RerunInGuest(t *testing.T, env, run string, more ...string) {
 		Credential: &syscall.Credential{Uid: guestUID, Gid: guestUID}, UseCgroupFD: true, CgroupFD: int(in.Fd()),
 	}
 	out, err := cmd.CombinedOutput()
-	if text := string(out); err != nil || strings.Contains(text, "--- SKIP") || !strings.Contains(text, "--- PASS") {
-		t.Errorf("as a user: %v\n%s", err, text)
+	text := string(out)
+	told := strings.ReplaceAll("\n"+text, "\n", "\n| ") // else who reads our own output takes it for ours
+	if err != nil || strings.Contains(text, "--- SKIP") || !strings.Contains(text, "--- PASS") {
+		t.Errorf("as a user: %v%s", err, told)
 	} else {
-		t.Log(text)
+		t.Log(told)
 	}
 }
 
