@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,14 +66,28 @@ func (f *fence) raise(ctx context.Context, config Config) error {
 	}
 	asked, err := bpfd.Dial(config.fenceSocket(), around.Cgroup)
 	if err != nil {
-		return fmt.Errorf("%w: eBPF programs: the agent runs as a user, who loads none, and %w; install consentry-bpf (docs/rootless.md), or run the agent as root",
-			sandbox.ErrNotSupported, err)
+		return fmt.Errorf("%w: eBPF programs: the agent runs as a user, who loads none, and %w: %s",
+			sandbox.ErrNotSupported, err, fencesRemedy(err, config.fenceSocket()))
 	}
 	if f.raised, err = bpf.RaiseBy(ctx, around, asked); err != nil {
-		return errors.Join(err, asked.Close())
+		return errors.Join(fmt.Errorf("consentry-bpf answers, but %w; what it says of it: journalctl -u consentry-bpf", err), asked.Close())
 	}
 	f.asked = asked
 	return nil
+}
+
+// fencesRemedy says what to do where consentry-bpf cannot be reached.
+func fencesRemedy(err error, socket string) string {
+	const anew = ", then start the agent anew"
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "as root, install consentry-bpf and have systemd start it (systemctl enable --now consentry-bpf.socket), or run consentry-bpf -listen " + socket + anew
+	case errors.Is(err, unix.ECONNREFUSED):
+		return "its socket is left of one that has gone; as root: systemctl restart consentry-bpf.socket" + anew
+	case errors.Is(err, fs.ErrPermission):
+		return "this user may not ask it: SocketMode= and SocketGroup= of consentry-bpf.socket say who may"
+	}
+	return "as root: systemctl status consentry-bpf.socket"
 }
 
 // fenceSocket is where consentry-bpf answers.

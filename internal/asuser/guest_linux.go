@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/consentry/consentry/internal/vmtest"
 )
 
 // What the user of a guest is.
@@ -32,16 +34,7 @@ func GuestTools(t testing.TB) map[string]string {
 		if err != nil {
 			t.Skipf("needs the tool %s (apt-get install uidmap)", tool)
 		}
-		files["/bin/"+tool] = path
-		out, err := exec.Command("ldd", path).Output()
-		must(t, err)
-		for line := range strings.Lines(string(out)) {
-			for word := range strings.FieldsSeq(line) {
-				if filepath.IsAbs(word) {
-					files[word] = word
-				}
-			}
-		}
+		vmtest.AddProgram(t, files, "/bin/"+tool, path)
 	}
 	return files
 }
@@ -78,10 +71,12 @@ func RerunInGuest(t *testing.T, env, run string, more ...string) {
 		Credential: &syscall.Credential{Uid: guestUID, Gid: guestUID}, UseCgroupFD: true, CgroupFD: int(in.Fd()),
 	}
 	out, err := cmd.CombinedOutput()
-	if text := string(out); err != nil || strings.Contains(text, "--- SKIP") || !strings.Contains(text, "--- PASS") {
-		t.Errorf("as a user: %v\n%s", err, text)
+	text := string(out)
+	told := strings.ReplaceAll("\n"+text, "\n", "\n| ") // else who reads our own output takes it for ours
+	if err != nil || strings.Contains(text, "--- SKIP") || !strings.Contains(text, "--- PASS") {
+		t.Errorf("as a user: %v%s", err, told)
 	} else {
-		t.Log(text)
+		t.Log(told)
 	}
 }
 

@@ -51,7 +51,7 @@ func TestAnOrdinaryUser(t *testing.T) {
 	t.Run("a share and a volume", func(t *testing.T) { w.usersFiles() })
 	t.Run("doctor", func(t *testing.T) {
 		r := w.result("doctor")
-		for _, want := range []string{"user namespace", fmt.Sprint(user.UID), "eBPF LSM"} {
+		for _, want := range []string{"user namespace", fmt.Sprint(user.UID), "eBPF LSM", "no consentry-bpf answers", "consentry-bpf.socket"} {
 			if r.code != 0 || !strings.Contains(r.out, want) {
 				t.Errorf("doctor does not say %q: exit %d %s%s", want, r.code, r.out, r.err)
 			}

@@ -310,6 +310,7 @@ func (w *world) daemon(netns string, env []string, args ...string) *exec.Cmd {
 	must(w.t, err)
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // a test that panics cleans nothing up
 	must(w.t, cmd.Start())
 	w.t.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGTERM)

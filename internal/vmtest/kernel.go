@@ -17,10 +17,14 @@ const (
 	Newest    = "newest"    // of a later Debian: 7.x
 )
 
+// Thorough says whether tests of LSM programs may take as long as they need: for
+// CONSENTRY_LONG=1 and for `make test-lsm`.
+func Thorough() bool { return os.Getenv("CONSENTRY_LONG") != "" || os.Getenv("CONSENTRY_LSM") != "" }
+
 // LSMKernels are the kernels that tests of LSM programs boot: the second one
-// takes as long again, so it is for CONSENTRY_LONG=1 and for `make test-lsm`.
+// takes as long again.
 func LSMKernels() []string {
-	if os.Getenv("CONSENTRY_LONG") != "" || os.Getenv("CONSENTRY_LSM") != "" {
+	if Thorough() {
 		return []string{Backports, Newest}
 	}
 	return []string{Backports}

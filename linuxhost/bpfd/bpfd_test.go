@@ -45,8 +45,10 @@ func TestFencesBehindLSM(t *testing.T) {
 	}
 	for _, kernel := range vmtest.LSMKernels() {
 		t.Run(kernel, func(t *testing.T) {
-			vmtest.Test(t, "github.com/consentry/consentry/linuxhost/bpfd", "^(TestFence|TestUsers).*", vmtest.Config{
-				Kernel: kernel, Files: map[string]string{"/bin/consentry-bpf": program, "/bin/sleep": busybox},
+			files := map[string]string{"/bin/consentry-bpf": program, "/bin/sleep": busybox}
+			addSystemd(t, files, program)
+			vmtest.Test(t, "github.com/consentry/consentry/linuxhost/bpfd", "^(TestFence|TestUsers|TestUnits).*", vmtest.Config{
+				Kernel: kernel, Files: files, Timeout: 6 * time.Minute,
 			})
 		})
 	}

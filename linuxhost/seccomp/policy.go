@@ -2,7 +2,6 @@ package seccomp
 
 import (
 	"fmt"
-	"slices"
 )
 
 // Arch is one of the two architectures Consentry runs on.
@@ -86,15 +85,4 @@ func (p Policy) rules(arch Arch) (map[int]Rule, error) {
 		}
 	}
 	return byNumber, nil
-}
-
-// Find returns what the policy says about a call by its name, for people and
-// tests. A name the policy does not hold is Unknown.
-func (p Policy) Find(name string) Rule {
-	for _, group := range p {
-		if slices.Contains(group.Calls, name) {
-			return group.Rule
-		}
-	}
-	return Rule{Else: Unknown}
 }
