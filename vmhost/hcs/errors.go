@@ -18,9 +18,6 @@ const (
 	serviceUnknown     result = 0x80070424 // ERROR_SERVICE_DOES_NOT_EXIST
 	noMemory           result = 0x8007000e
 	insufficientMemory result = 0x800705af // ERROR_COMMITMENT_LIMIT
-	pending            result = 0xc0370103 // HCS_E_OPERATION_PENDING
-	alreadyStopped     result = 0xc0370110 // HCS_E_SYSTEM_ALREADY_STOPPED
-	notFound           result = 0xc037010e // HCS_E_SYSTEM_NOT_FOUND
 )
 
 const (

@@ -30,6 +30,13 @@ var (
 	grantAccess     = library.NewProc("HcsGrantVmAccess")
 )
 
+// Results that are no failure, or none for us.
+const (
+	pending        result = 0xc0370103 // HCS_E_OPERATION_PENDING
+	alreadyStopped result = 0xc0370110 // HCS_E_SYSTEM_ALREADY_STOPPED
+	notFound       result = 0xc037010e // HCS_E_SYSTEM_NOT_FOUND
+)
+
 // find says whether the library is there, with all that we call.
 func find() error {
 	for _, proc := range []*windows.LazyProc{

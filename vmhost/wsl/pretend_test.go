@@ -103,8 +103,8 @@ func say(a answer) {
 
 // wslExe does what wsl.exe does with distros, which are folders here.
 func wslExe(dir string, args []string) int {
-	fail := func(err error) int {
-		say(answer{Out: err.Error() + "\n", Wide: true})
+	fail := func(text string) int {
+		say(answer{Out: text + "\n", Wide: true})
 		return 1
 	}
 	distro := func(name string) string { return filepath.Join(dir, "distros", name) }
@@ -112,7 +112,7 @@ func wslExe(dir string, args []string) int {
 	case len(args) == 2 && args[0] == "--list":
 		entries, err := os.ReadDir(filepath.Join(dir, "distros"))
 		if err != nil || len(entries) == 0 {
-			return fail(errors.New("Windows Subsystem for Linux has no installed distributions."))
+			return fail("Windows Subsystem for Linux has no installed distributions.")
 		}
 		var names string
 		for _, e := range entries {
@@ -121,23 +121,23 @@ func wslExe(dir string, args []string) int {
 		say(answer{Out: names, Wide: true})
 	case len(args) == 6 && args[0] == "--import":
 		if !isDistro(args[3]) {
-			return fail(errors.New("The imported file is not a valid Linux distribution.\nError code: Wsl/Service/RegisterDistro/WSL_E_NOT_A_LINUX_DISTRO"))
+			return fail("The imported file is not a valid Linux distribution.\nError code: Wsl/Service/RegisterDistro/WSL_E_NOT_A_LINUX_DISTRO")
 		}
 		if err := unpack(args[3], distro(args[1])); err != nil {
-			return fail(err)
+			return fail(err.Error())
 		}
 		say(answer{Out: "The operation completed successfully. \n", Wide: true})
 	case len(args) == 2 && args[0] == "--unregister":
 		if err := removeDistro(distro(args[1])); err != nil {
-			return fail(err)
+			return fail(err.Error())
 		}
 	case len(args) > 7 && args[0] == "--distribution":
 		if _, err := os.Stat(distro(args[1])); err != nil {
-			return fail(errors.New("There is no distribution with the supplied name.\nError code: Wsl/Service/WSL_E_DISTRO_NOT_FOUND"))
+			return fail("There is no distribution with the supplied name.\nError code: Wsl/Service/WSL_E_DISTRO_NOT_FOUND")
 		}
 		return enter(dir, distro(args[1]), args[7:])
 	default:
-		return fail(fmt.Errorf("Invalid command line argument: %q", args))
+		return fail(fmt.Sprintf("Invalid command line argument: %q", args))
 	}
 	return 0
 }
