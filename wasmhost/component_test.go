@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,5 +54,23 @@ func TestComponentOfARealTool(t *testing.T) {
 	s := begin(t, "testdata/hello.component.wasm", spec, &testBroker{})
 	if exit := s.wait(20 * time.Second); exit.Code != 3 || s.out.String() != "from a component, 2\n" {
 		t.Errorf("exit %+v, output %q, errors %q", exit, s.out, s.err)
+	}
+}
+
+// So does one of a program in Rust, with the files it was given and no others.
+func TestComponentOfRust(t *testing.T) {
+	given := t.TempDir()
+	if err := os.WriteFile(filepath.Join(given, "greeting"), []byte("hi"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, mounts := range map[string][]sandbox.Mount{
+		"from Rust, Ada, Ok(\"hi\")\n": {{Source: given, Target: "/", ReadOnly: true}},
+		"from Rust, Ada, Err(":         nil,
+	} {
+		spec := sandbox.Spec{Process: sandbox.Process{Args: []string{"app", "Ada"}}, Mounts: mounts}
+		s := begin(t, "testdata/hello-rust.component.wasm", spec, &testBroker{})
+		if exit := s.wait(20 * time.Second); exit.Code != 4 || !strings.HasPrefix(s.out.String(), want) {
+			t.Errorf("exit %+v, output %q, errors %q; want %q", exit, s.out, s.err, want)
+		}
 	}
 }
