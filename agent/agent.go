@@ -265,7 +265,7 @@ func (a *Agent) Close() error {
 	if !purging {
 		return errors.Join(a.closeHosts(), a.closeStores())
 	}
-	return errors.Join(a.forgetSecrets(), a.closeHosts(), a.closeStores(), removeKept(a.cfg.Data))
+	return errors.Join(a.forgetSecrets(), a.purgeHosts(), a.closeHosts(), a.closeStores(), removeKept(a.cfg.Data))
 }
 
 // closeHosts has the hosts take away what stood above all runs.

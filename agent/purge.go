@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,14 +10,16 @@ import (
 
 	"github.com/consentry/consentry/agent/api"
 	"github.com/consentry/consentry/consent"
+	"github.com/consentry/consentry/sandbox"
 )
 
 // keptNames are all that the agent and its user's settings put into the data
 // directory. What else lies there is somebody's: the folder is of the user's
 // choice.
 var keptNames = []string{
-	"accounts.json", "consent", "images", "made-up.key", "modules", offlineFile, "presets", "profile.json", "registries.json",
+	"accounts.json", "consent", "hcs", "images", "made-up.key", "modules", offlineFile, "presets", "profile.json", "registries.json",
 	"reviews", "runs", "secrets.json", signersFile, volumesDir,
+	"vz", "wsl",
 }
 
 // purge ends the agent, which removes what it keeps when its last run has ended.
@@ -48,6 +51,17 @@ func (a *Agent) forgetSecrets() error {
 		errs = append(errs, a.keys.Set(name, nil))
 	}
 	return errors.Join(errs...)
+}
+
+// purgeHosts has hosts remove what they keep elsewhere: a distro of WSL.
+func (a *Agent) purgeHosts() error {
+	var errs error
+	for _, host := range []sandbox.Host{a.cfg.Image, a.cfg.VM} {
+		if p, can := host.(interface{ Purge(context.Context) error }); can {
+			errs = errors.Join(errs, p.Purge(context.Background()))
+		}
+	}
+	return errs
 }
 
 // removeKept removes the files. It never goes where something is mounted: a

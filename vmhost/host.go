@@ -224,6 +224,15 @@ func connect(card, link *os.File) error {
 	return errors.Join(conn.Send(struct{}{}, card), conn.Close())
 }
 
+// Purge removes what the driver keeps outside of files of ours, for a user who
+// wants nothing kept. No app may run.
+func (h *Host) Purge(ctx context.Context) error {
+	if d, can := h.config.Driver.(Keeper); can {
+		return d.Remove(ctx)
+	}
+	return nil
+}
+
 // Close waits for the machines that are ending. No app may run.
 func (h *Host) Close() error {
 	h.ending.Wait()

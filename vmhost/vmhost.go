@@ -54,6 +54,12 @@ type SystemKernel interface {
 	SystemKernel() bool
 }
 
+// Keeper is a Driver that keeps something with the system, of which Remove leaves
+// nothing. No machine may run.
+type Keeper interface {
+	Remove(context.Context) error
+}
+
 // Walled is a Machine that can say how it is confined itself.
 type Walled interface {
 	Walls(context.Context) ([]sandbox.Wall, error)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # What only a Mac can do to the bundle that scripts/package.sh made: the tray with
-# its icon (cgo), signatures, and Apple's ticket. Run it in the source tree:
+# its icon and the helper of microVMs (cgo), signatures, and Apple's ticket. Run it in the source tree:
 #   finish.sh Consentry-1.2.3-arm64.zip "Developer ID Application: …" KEYCHAIN-PROFILE
 # The profile is one of xcrun notarytool store-credentials. Nobody has run this yet.
 set -euo pipefail
@@ -17,12 +17,13 @@ programs=$app/Contents/MacOS
 arch=arm64
 case $zip in *amd64*) arch=amd64 ;; esac
 CGO_ENABLED=1 GOOS=darwin GOARCH=$arch MACOSX_DEPLOYMENT_TARGET=13.0 \
-  go build -trimpath -ldflags '-s -w' -o "$programs/consentry-tray" ./cmd/consentry-tray
+  go build -trimpath -ldflags '-s -w' -o "$programs/" ./cmd/consentry-tray ./cmd/consentry-vz
 
 sign() { codesign --force --timestamp --options runtime --sign "$identity" "$@"; }
 identity=$2
 sign "$programs/consentry"
-sign --entitlements packaging/darwin/entitlements.plist "$programs/consentry-agent"
+sign "$programs/consentry-agent"
+sign --entitlements packaging/darwin/entitlements.plist "$programs/consentry-vz" # no other program has it
 sign "$app"
 codesign --verify --deep --strict "$app"
 

@@ -17,7 +17,7 @@ func kinds(t *testing.T) []kind {
 	helper := filepath.Join(dir, "consentry-vz")
 	for _, step := range [][]string{
 		{"go", "build", "-o", helper, "../../cmd/consentry-vz"},
-		{"codesign", "--sign", "-", "--force", "--entitlements", "../../packaging/macos/vz.entitlements", helper},
+		{"codesign", "--sign", "-", "--force", "--entitlements", "../../packaging/darwin/entitlements.plist", helper},
 	} {
 		if out, err := exec.Command(step[0], step[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %v\n%s", step, err, out)

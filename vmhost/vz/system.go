@@ -27,7 +27,7 @@ func judge(version string, hypervisor bool, signature string) error {
 		errs = errors.Join(errs, fmt.Errorf("%w: virtualization: this Mac, or the machine that macOS runs in, has none: use another", sandbox.ErrNotSupported))
 	}
 	if !strings.Contains(signature, entitlement) {
-		errs = errors.Join(errs, fmt.Errorf("%w: consentry-vz lacks the entitlement %s: install consentry again, or sign it: codesign --sign - --entitlements packaging/macos/vz.entitlements --force consentry-vz", sandbox.ErrNotSupported, entitlement))
+		errs = errors.Join(errs, fmt.Errorf("%w: consentry-vz lacks the entitlement %s: install consentry again, or sign it: codesign --sign - --entitlements packaging/darwin/entitlements.plist --force consentry-vz", sandbox.ErrNotSupported, entitlement))
 	}
 	return errs
 }

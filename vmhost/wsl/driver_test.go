@@ -143,8 +143,9 @@ func TestCalls(t *testing.T) {
 		t.Error(call)
 	}
 	w.forget()
-	must(t, d.Remove(t.Context()))
-	must(t, d.Remove(t.Context()))
+	host := vmhost.NewHost(vmhost.HostConfig{Driver: d})
+	must(t, host.Purge(t.Context()))
+	must(t, host.Purge(t.Context())) // nothing is left to remove
 	w.called("wsl --unregister consentry")
 }
 
