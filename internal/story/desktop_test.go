@@ -455,17 +455,21 @@ time.sleep(30)`, webName))
 			d.press("deny")
 			time.Sleep(300 * time.Millisecond)
 		}
-		gone() // asking is paused
-		time.Sleep(time.Second)
-		if on := len(d.notifications()); on != 0 {
-			t.Errorf("after three dismissals %d notifications are on the screen", on)
+		// Asking is paused: what waits already is shown, one by one, and nothing else comes.
+		const late = ":4000"
+		if r := w.result("exec", "noisy", "curl", "-4sS", "--max-time", "20", "http://"+webName+late+"/"); r.code != 7 || w.waiting("tcp/"+webName+late).ID != "" {
+			t.Errorf("after three dismissals it asks: curl's exit is %d (7 is refused): %s", r.code, r.err)
 		}
+		if on := len(d.notifications()); on > 1 {
+			t.Errorf("%d notifications are on the screen", on)
+		}
+		w.want("rm", "-f", "noisy")
+		gone()
 		flood.cmd.Process.Kill()
 		flood.wait()
 	})
 	t.Run("offline", func(t *testing.T) {
 		w.want("allow", "app", "net.connect", webTarget)
-		w.want("rm", "-f", "noisy")
 		time.Sleep(time.Second)
 		menu := d.menu()
 		d.picture("menu-online")
