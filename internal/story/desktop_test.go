@@ -276,9 +276,18 @@ func near(x, y uint32) bool {
 	return true
 }
 
-// Where the box for offline stands in the menu while one app runs: below the
-// headline, the app, to pause, and to add an app; after two lines.
-const offlineItem, offlineLines = 4, 2
+// Where the box for offline, and adding an app, stand in the menu: above its lower
+// edge, as the items before them come and go.
+const (
+	offlineAbove = menuTop + 5*menuItem + menuLine + menuItem/2
+	addAbove     = offlineAbove + menuItem
+)
+
+// fromBelow clicks on an item of a menu.
+func (d *desktop) fromBelow(menu image.Rectangle, above int) {
+	d.w.t.Helper()
+	d.click(menu.Min.X+40, menu.Max.Y-above)
+}
 
 // pointer moves it.
 func (d *desktop) pointer(to image.Point) error {
@@ -473,15 +482,15 @@ time.sleep(30)`, webName))
 		time.Sleep(time.Second)
 		menu := d.menu()
 		d.picture("menu-online")
-		d.choose(menu, offlineItem, offlineLines)
+		d.fromBelow(menu, offlineAbove)
 		w.until("every app is offline", func() bool { r := ask().wait(); return r.code == 7 })
 		time.Sleep(time.Second)
-		d.choose(d.menu(), offlineItem, offlineLines)
+		d.fromBelow(d.menu(), offlineAbove)
 		w.until("the rules decide again", func() bool { r := ask().wait(); return r.code == 0 })
 	})
 	t.Run("an app is added", func(t *testing.T) {
 		module := sample(t, "c")
-		d.choose(d.menu(), offlineItem-1, offlineLines)
+		d.fromBelow(d.menu(), addAbove)
 		var below image.Rectangle
 		w.until("the menu of ways is open", func() bool {
 			list := d.menus()
