@@ -1,32 +1,12 @@
 #!/usr/bin/env bash
-# Runs the file tests of modules, the agent's pipe, and the drivers for WSL and
-# Hyper-V as Windows programs under Wine. Modules are built here: there is no
-# compiler there.
-# Runs the file tests of modules, and what the desktop's parts register, as Windows
-# programs under Wine. The modules are built here: there is no compiler there.
+# Runs the file tests of modules, the agent's pipe, what the desktop's parts
+# register, and the drivers for WSL and Hyper-V as Windows programs under Wine.
+# Modules are built here: there is no compiler there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 wine=/usr/lib/wine/wine64
 work=$PWD/.cache/wine
 mkdir -p "$work"
-
-# Wine before version 9 lacks ProcessPrng, without which no Go program begins.
-prng() {
-  cat >"$work/prng.c" <<'END'
-__declspec(dllimport) unsigned char __stdcall SystemFunction036(void *, unsigned long);
-int __stdcall ProcessPrng(unsigned char *to, unsigned long long size) {
-  for (unsigned long n; size; to += n, size -= n) {
-    n = size > 65536 ? 65536 : (unsigned long)size;
-    if (!SystemFunction036(to, n)) return 0;
-  }
-  return 1;
-}
-END
-  printf 'LIBRARY advapi32.dll\nEXPORTS\nSystemFunction036\n' >"$work/advapi32.def"
-  llvm-dlltool -m i386:x86-64 -d "$work/advapi32.def" -l "$work/advapi32.lib"
-  clang --target=x86_64-pc-windows-msvc -O2 -c "$work/prng.c" -o "$work/prng.obj"
-  lld-link /dll /noentry /nodefaultlib "$work/prng.obj" "$work/advapi32.lib" /export:ProcessPrng "/out:$1"
-}
 
 # pretend_hcs FILE: a computecore.dll that notes how it is called.
 pretend_hcs() {
@@ -48,14 +28,11 @@ GOOS=wasip1 GOARCH=wasm go build -o "$work/go.wasm" ./wasmhost/testdata/conforma
 /usr/bin/rustc --target wasm32-wasi -O -o "$work/rust.wasm" wasmhost/testdata/conformance.rs
 
 export GOOS=windows GOARCH=amd64 CGO_ENABLED=0
-go vet -tags wine ./wasmhost/... ./agent/ipc ./agent/client ./vmhost/... ./cmd/...
+go vet -tags wine ./wasmhost/... ./agent/ipc ./agent/client ./vmhost/... ./tray ./internal/autostart ./cmd/...
 go test -c -tags wine -o "$work/wasmhost.exe" ./wasmhost
 go test -c -o "$work/ipc.exe" ./agent/ipc
 go test -c -o "$work/wsl-tests.exe" ./vmhost/wsl
 go test -c -tags wine -o "$work/hcs.exe" ./vmhost/hcs
-go vet -tags wine ./wasmhost/... ./agent/ipc ./agent/client ./tray ./internal/autostart ./cmd/...
-go test -c -tags wine -o "$work/wasmhost.exe" ./wasmhost
-go test -c -o "$work/ipc.exe" ./agent/ipc
 go test -c -o "$work/tray.exe" ./tray
 go test -c -o "$work/autostart.exe" ./internal/autostart
 go build -o "$work/" ./cmd/consentry ./cmd/consentry-agent

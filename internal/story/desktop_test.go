@@ -276,9 +276,18 @@ func near(x, y uint32) bool {
 	return true
 }
 
-// Where the box for offline stands in the menu while one app runs: below the
-// headline, the app, to pause, and to add an app; after two lines.
-const offlineItem, offlineLines = 4, 2
+// Where the box for offline, and adding an app, stand in the menu: above its lower
+// edge, as the items before them come and go.
+const (
+	offlineAbove = menuTop + 5*menuItem + menuLine + menuItem/2
+	addAbove     = offlineAbove + menuItem
+)
+
+// fromBelow clicks on an item of a menu.
+func (d *desktop) fromBelow(menu image.Rectangle, above int) {
+	d.w.t.Helper()
+	d.click(menu.Min.X+40, menu.Max.Y-above)
+}
 
 // pointer moves it.
 func (d *desktop) pointer(to image.Point) error {
@@ -455,29 +464,33 @@ time.sleep(30)`, webName))
 			d.press("deny")
 			time.Sleep(300 * time.Millisecond)
 		}
-		gone() // asking is paused
-		time.Sleep(time.Second)
-		if on := len(d.notifications()); on != 0 {
-			t.Errorf("after three dismissals %d notifications are on the screen", on)
+		// Asking is paused: what waits already is shown, one by one, and nothing else comes.
+		const late = ":4000"
+		if r := w.result("exec", "noisy", "curl", "-4sS", "--max-time", "20", "http://"+webName+late+"/"); r.code != 7 || w.waiting("tcp/"+webName+late).ID != "" {
+			t.Errorf("after three dismissals it asks: curl's exit is %d (7 is refused): %s", r.code, r.err)
 		}
+		if on := len(d.notifications()); on > 1 {
+			t.Errorf("%d notifications are on the screen", on)
+		}
+		w.want("rm", "-f", "noisy")
+		gone()
 		flood.cmd.Process.Kill()
 		flood.wait()
 	})
 	t.Run("offline", func(t *testing.T) {
 		w.want("allow", "app", "net.connect", webTarget)
-		w.want("rm", "-f", "noisy")
 		time.Sleep(time.Second)
 		menu := d.menu()
 		d.picture("menu-online")
-		d.choose(menu, offlineItem, offlineLines)
+		d.fromBelow(menu, offlineAbove)
 		w.until("every app is offline", func() bool { r := ask().wait(); return r.code == 7 })
 		time.Sleep(time.Second)
-		d.choose(d.menu(), offlineItem, offlineLines)
+		d.fromBelow(d.menu(), offlineAbove)
 		w.until("the rules decide again", func() bool { r := ask().wait(); return r.code == 0 })
 	})
 	t.Run("an app is added", func(t *testing.T) {
 		module := sample(t, "c")
-		d.choose(d.menu(), offlineItem-1, offlineLines)
+		d.fromBelow(d.menu(), addAbove)
 		var below image.Rectangle
 		w.until("the menu of ways is open", func() bool {
 			list := d.menus()

@@ -123,7 +123,8 @@ func (c *cli) root() *cobra.Command {
 		c.portCommand(), c.openCommand(), c.flowsCommand(), c.statsCommand(), c.captureCommand(),
 		c.imagesCommand(), c.pullCommand(), c.rmiCommand(), c.pruneCommand(), c.dfCommand(), c.volumeCommand(), c.signersCommand(),
 		c.requestsCommand(), c.reviewCommand(), c.answerCommand(allowWords), c.answerCommand(denyWords),
-		c.grantsCommand(), c.appCommand(), c.muteCommand(), c.unmuteCommand(), c.presetsCommand(), c.revokeCommand(), c.ledgerCommand(), c.traceCommand(), c.waiversCommand(), c.whyCommand(), c.profileCommand(), c.accountsCommand(), c.secretCommand(), c.doctorCommand(), c.versionCommand(), c.agentCommand(), c.consoleCommand(), c.trayCommand(), c.manifestCommand(), c.purgeCommand(), c.offlineCommand(), c.onlineCommand(),
+		c.grantsCommand(), c.appCommand(), c.muteCommand(), c.unmuteCommand(), c.offlineCommand(), c.onlineCommand(), c.presetsCommand(), c.revokeCommand(), c.ledgerCommand(), c.traceCommand(), c.waiversCommand(), c.whyCommand(), c.profileCommand(), c.accountsCommand(), c.secretCommand(),
+		c.doctorCommand(), c.versionCommand(), c.agentCommand(), c.consoleCommand(), c.trayCommand(), c.manifestCommand(), c.purgeCommand(),
 	)
 	root.SetHelpCommandGroupID(groupSelf)
 	root.SetCompletionCommandGroupID(groupSelf)
