@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -306,7 +307,7 @@ func nothingLeft(t *testing.T, id string) {
 func TestConform(t *testing.T) {
 	b := newBench(t)
 	drivertest.Conform(t, b.driver, vmhost.Config{
-		Kernel: b.config.Kernel, Initramfs: b.config.Init, Memory: 384 << 20, CPUs: 1, Spec: b.spec("true"),
+		Arch: runtime.GOARCH, Kernel: b.config.Kernel, Initramfs: b.config.Init, Memory: 384 << 20, CPUs: 1, Spec: b.spec("true"),
 	})
 }
 
