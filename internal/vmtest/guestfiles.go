@@ -26,13 +26,19 @@ var guestKernels = map[string]struct{ ours, fetched string }{
 // where there is neither.
 func Guest(t testing.TB, arch string) (dir string) {
 	t.Helper()
+	return GuestOf(t, arch, "github.com/consentry/consentry/cmd/consentry-guest")
+}
+
+// GuestOf is Guest with another program as the first process.
+func GuestOf(t testing.TB, arch, pkg string) (dir string) {
+	t.Helper()
 	kernel, modules, err := guestKernel(arch)
 	if err != nil {
 		t.Skip(err)
 	}
 	dir = t.TempDir()
 	program := filepath.Join(dir, "guest")
-	if err := goBuild(t.Context(), arch, "build", "-trimpath", "-ldflags=-s -w", "-o", program, "github.com/consentry/consentry/cmd/consentry-guest"); err != nil {
+	if err := goBuild(t.Context(), arch, "build", "-trimpath", "-ldflags=-s -w", "-o", program, pkg); err != nil {
 		t.Fatal(err)
 	}
 	packed := filepath.Join(dir, "initramfs")
