@@ -176,7 +176,7 @@ func TestStop(t *testing.T) {
 		}
 		return peer.Serve(ctx)
 	}
-	spec := sandbox.Spec{ID: "a", Name: "app", Image: &sandbox.Image{}, Stop: sandbox.StopRule{Grace: 50 * time.Millisecond}}
+	spec := sandbox.Spec{ID: "a", Name: "app", Image: &sandbox.Image{}, Stop: sandbox.StopRule{Grace: time.Second}}
 	i, err := hostOf(t, drivertest.Fake{Guest: guest}).Start(t.Context(), spec, nil)
 	if err != nil {
 		t.Fatal(err)
