@@ -42,12 +42,8 @@ run: deps-demo build ## run the demo: an image and a wasm module (ANSWER=allow|d
 
 test: deps build kernels check-cross check-darwin unit ## everything that can run on this machine
 
-guest: ## build what a microVM boots: bin/guest/kernel and initramfs (the kernel: ten minutes, once)
-	@mkdir -p bin/guest
-	@CGO_ENABLED=0 GOOS=linux go build -trimpath -ldflags '-s -w' -o bin/guest/init ./cmd/consentry-guest
-	@go run ./tools/mkinitramfs -o bin/guest/initramfs bin/guest/init && rm bin/guest/init
-	@install -m 644 "$$(scripts/guest-kernel.sh "$$(uname -m | sed s/aarch64/arm64/)")/kernel" bin/guest/kernel
-	@ls -l bin/guest
+guest: ## build what a microVM boots: bin/guest/kernel and initramfs (ARCH=x86_64 or arm64; the kernel: ten minutes, once)
+	@scripts/guest.sh $(ARCH)
 
 unit:
 	@scripts/unit.sh $(PARALLEL)

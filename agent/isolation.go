@@ -46,6 +46,12 @@ func isolationFor(asked string, s surroundings) (string, error) {
 	return "", invalid("isolation %q: %s, %s or %s", asked, isolationAuto, isolationNative, isolationVM)
 }
 
+// machineHost is a Host that can have the processor of any app.
+type machineHost interface {
+	CheckFor(ctx context.Context, arch string) error
+	Accelerated(arch string) bool
+}
+
 // isolate decides what will stand around an image, now and at every start of
 // this run.
 func (a *Agent) isolate(ctx context.Context, rec *record) (err error) {
@@ -59,8 +65,9 @@ func (a *Agent) isolate(ctx context.Context, rec *record) (err error) {
 		s.native = a.missing(ctx, append(waived, rec.Request.Waive...))
 		if asked == isolationVM || len(s.native) > 0 {
 			s.vm = a.cfg.VM.Check(ctx)
-			f, can := a.cfg.VM.(interface{ Accelerated() bool })
-			s.fast = can && f.Accelerated()
+			if m, can := a.cfg.VM.(machineHost); can {
+				s.vm, s.fast = m.CheckFor(ctx, rec.Spec.Image.Arch), m.Accelerated(rec.Spec.Image.Arch)
+			}
 		}
 	}
 	if rec.Isolation, err = isolationFor(asked, s); err != nil {

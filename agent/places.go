@@ -33,12 +33,6 @@ func (a *Agent) places(rec *record) ([]placeSpec, error) {
 	if err != nil || rec.Spec.Image == nil {
 		return nil, err
 	}
-	if rec.inVM() { // it is shown what it gets when it boots
-		if len(offers) > 0 {
-			return nil, invalid("share %s: an app in a microVM cannot ask for folders yet: give it at the start, or use --isolation native", offers[0].Source)
-		}
-		return nil, nil
-	}
 	var places []placeSpec
 	for _, offer := range offers {
 		if wishes := wishesOf(rec.App.Manifest, offer.Name); len(wishes) > 0 {
@@ -47,7 +41,7 @@ func (a *Agent) places(rec *record) ([]placeSpec, error) {
 			places = append(places, offer)
 		}
 	}
-	if a.canAsk() {
+	if a.canAsk(rec) {
 		places = append(places, a.ownFolders(rec)...)
 	}
 	slices.SortFunc(places, func(x, y placeSpec) int { return strings.Compare(x.Target, y.Target) })
@@ -57,9 +51,9 @@ func (a *Agent) places(rec *record) ([]placeSpec, error) {
 	return places, nil
 }
 
-// canAsk says whether the host of images has places for folders.
-func (a *Agent) canAsk() bool {
-	asker, can := a.cfg.Image.(sandbox.Asker)
+// canAsk says whether the host of a run has places for folders.
+func (a *Agent) canAsk(rec *record) bool {
+	asker, can := a.hostOf(*rec).(sandbox.Asker)
 	return can && asker.CanAsk() == nil
 }
 
@@ -266,6 +260,9 @@ func (l *live) offerFolders(ctx context.Context) error {
 	files, err := giver.Placeholders(ctx)
 	if err != nil {
 		return fmt.Errorf("folders: %w", err)
+	}
+	if len(files) == 0 {
+		return nil
 	}
 	return l.worker.Placeholders(ctx, asksNames(l.rec.Spec.Asks), ownerOf(l.rec.Spec), files)
 }

@@ -135,12 +135,12 @@ func (a *Agent) prepareImage(ctx context.Context, rec *record, progress func(api
 	}
 	process.Env = withDefault(process.Env, "CONSENTRY_API", "http://"+worker.DataAPI()[0])
 	rec.App = appOf(img)
+	rec.Spec.Image = &sandbox.Image{Lower: img.Layers, Arch: img.Arch()}
 	if err := a.isolate(ctx, rec); err != nil {
 		return err
 	}
 	rec.Spec.Process = process
 	rec.Spec.Stop.Signal = img.StopSignal()
-	rec.Spec.Image = &sandbox.Image{Lower: img.Layers}
 	rec.Check = healthCheck(req, img.Config.Healthcheck)
 	rec.Request.Volumes = imageVolumes(rec.ID, req, img.Volumes())
 	if req.PublishAll {

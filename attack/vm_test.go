@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -114,11 +115,11 @@ func TestMicroVMUnderAttack(t *testing.T) {
 
 func vmHost(t *testing.T) *vmhost.Host {
 	t.Helper()
-	kernel, packed := vmtest.Guest(t)
+	guest := vmtest.Guest(t, runtime.GOARCH)
 	self, err := os.Executable()
 	must(t, err)
 	host := vmhost.NewHost(vmhost.HostConfig{
-		Driver: qemu.New(qemu.Config{Self: self, StateDir: t.TempDir(), Accel: "tcg"}), Kernel: kernel, Init: packed,
+		Driver: qemu.New(qemu.Config{Self: self, StateDir: t.TempDir(), Accel: "tcg"}), Kernel: filepath.Join(guest, "kernel"), Init: filepath.Join(guest, "initramfs"),
 	})
 	if err := host.Check(t.Context()); err != nil {
 		t.Skipf("the machine lacks a part: %v", err)

@@ -107,7 +107,7 @@ var errHungUp = errors.New("the host has hung up")
 func (g *guest) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := &server{host: g.host, shared: g.shared, windows: g.windowsWall, card: g.card, done: cancel, processes: map[int]*process{}}
+	s := &server{host: g.host, shared: g.shared, windows: g.windowsWall, card: g.card, done: cancel, processes: map[int]*process{}, folders: map[int]chan error{}}
 	defer s.end()
 	greeting, stop := context.WithTimeout(ctx, greetTime)
 	peer, err := guestwire.Greet(greeting, g.control, g.hello, s.handle)

@@ -27,7 +27,8 @@ type server struct {
 	app       sandbox.Instance
 	starting  bool
 	processes map[int]*process
-	card      *os.File // until its frames are carried; nil where the machine has a card
+	card      *os.File           // until its frames are carried; nil where the machine has a card
+	folders   map[int]chan error // told of the mount
 }
 
 // end takes the app down where a machine would go down with it.
@@ -47,6 +48,8 @@ func (s *server) handle(ctx context.Context, c *guestwire.Call) error {
 	switch c.Verb {
 	case guestwire.VerbStart:
 		return s.start(ctx, c)
+	case guestwire.VerbFolder:
+		return s.folder(c)
 	case guestwire.VerbClock:
 		return s.setClock(c)
 	case guestwire.VerbFrames:
@@ -120,6 +123,9 @@ func (s *server) start(ctx context.Context, c *guestwire.Call) error {
 	s.mu.Unlock()
 	if twice {
 		return fmt.Errorf("%w: a guest runs one app, once", sandbox.ErrInvalid)
+	}
+	if err := s.waitForFolders(ctx, call.Folders); err != nil {
+		return err
 	}
 	spec := call.Spec
 	if !s.shared {

@@ -221,7 +221,7 @@ func (g *guest) survey(ctx context.Context) error {
 	if g.card != nil {
 		card, g.hello.Frames = g.cardName(), true
 	}
-	g.host = newHost(linuxhost.Config{Self: self, StateDir: stateDir, Guest: &linuxhost.Guest{Card: card, MapsFiles: g.mapsFiles}})
+	g.host = newHost(linuxhost.Config{Self: self, StateDir: stateDir, Guest: &linuxhost.Guest{Card: card, MapsFiles: g.mapsFiles, Folders: guestwire.FoldersDir}})
 	p := sandbox.Posture{Walls: g.host.Survey(ctx)}
 	g.hello.Walls = p.Walls
 	return p.Missing()

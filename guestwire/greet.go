@@ -16,7 +16,7 @@ import (
 
 // Version of the protocol. There is no talk between two: host and guest are
 // built from the same source, and a difference is somebody's mistake.
-const Version = 1
+const Version = 2
 
 // ErrVersion is wrapped by the errors about a guest that speaks another version.
 var ErrVersion = errors.New("the guest speaks another version of the protocol")

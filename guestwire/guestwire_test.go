@@ -56,7 +56,7 @@ func TestHelloOfAnother(t *testing.T) {
 		first string
 		want  error
 	}{
-		"another version": {`{"verb":"hello","body":{"version":2}}`, ErrVersion},
+		"another version": {`{"verb":"hello","body":{"version":9}}`, ErrVersion},
 		"no version":      {`{"verb":"hello","body":{}}`, ErrVersion},
 		"a call":          {`{"verb":"start","body":{"version":1}}`, sandbox.ErrInvalid},
 		"an answer":       {`{"verb":"hello","answer":true,"body":{"version":1}}`, sandbox.ErrInvalid},
@@ -103,7 +103,7 @@ func TestVersionIsTold(t *testing.T) {
 	defer session.Close()
 	p := &Peer{session: session}
 	err = p.Call(t.Context(), verbHello, map[string]int{"version": 9}, nil)
-	if err == nil || !strings.Contains(err.Error(), "9, this program speaks 1") {
+	if err == nil || !strings.Contains(err.Error(), "9, this program speaks 2") {
 		t.Errorf("the guest heard %v", err)
 	}
 }

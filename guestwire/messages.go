@@ -14,6 +14,7 @@ const (
 	ControlPort = "consentry.control" // the virtio-serial port, where that carries the connection
 	FilesTag    = "consentry"         // the virtio-fs device with the app's files
 	FilesDir    = "/files"            // where a guest has them
+	FoldersDir  = "/folders"          // where it has those of the user's
 )
 
 // LayerName is the name below FilesDir of the layer with that index.
@@ -33,6 +34,7 @@ func GivenName(n int) string { return "m/" + strconv.Itoa(n) }
 // What a host asks of a guest. Each has a call's body beside it; answers that
 // are not named have none.
 const (
+	VerbFolder   = "folder"  // Folder, before the start: then 9P2000.L, the guest asks
 	VerbStart    = "start"   // Start: the app, once
 	VerbRun      = "run"     // Run: another process behind its walls; answered by Started
 	VerbStream   = "stream"  // Standard: then the bytes of a standard file
@@ -56,10 +58,27 @@ const AppNumber = 1
 // MaxProcesses bounds the processes a host has started and not waited for.
 const MaxProcesses = 64
 
+// MaxFolders bounds the folders of the user's that a guest may have.
+const MaxFolders = 32
+
+// Folder names a folder of the user's: 0 and up.
+type Folder struct {
+	Number int `json:"number"`
+}
+
+// Check says what is wrong with it.
+func (f Folder) Check() error {
+	if f.Number < 0 || f.Number >= MaxFolders {
+		return fmt.Errorf("%w: folder %d", sandbox.ErrInvalid, f.Number)
+	}
+	return nil
+}
+
 // Start begins the app. Paths in the Spec are the guest's.
 type Start struct {
 	Spec    sandbox.Spec `json:"spec"`
 	Streams Streams      `json:"streams"`
+	Folders int          `json:"folders,omitempty"` // that there must be by now
 }
 
 // Streams says which of the standard files there are.

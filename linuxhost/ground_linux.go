@@ -80,7 +80,9 @@ func (l *launcher) lay(ctx context.Context, call groundCall) error {
 	if err != nil {
 		return err
 	}
-	span.asIs = call.Guest != nil && !call.Guest.MapsFiles
+	if call.Guest != nil {
+		span.asIs, span.served = !call.Guest.MapsFiles, call.Guest.Folders
+	}
 	group, err := newCgroup(call)
 	if err != nil {
 		return err

@@ -41,6 +41,10 @@ type Guest struct {
 	// MapsFiles: files bear the ids that apps know, and mounts map them to the
 	// app's own, as without a machine around.
 	MapsFiles bool `json:"mapsFiles,omitempty"`
+	// Folders is where folders of the user's lie that the machine's host serves and
+	// judges: their files bear the app's ids, and nobody looks inside here, as to
+	// look is to touch.
+	Folders string `json:"folders,omitempty"`
 	// OwnInterpreters: what others have registered with the kernel to run files
 	// of some kind (binfmt_misc) does not hold in the app. It takes Linux 6.7.
 	OwnInterpreters bool `json:"ownInterpreters,omitempty"`

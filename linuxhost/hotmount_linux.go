@@ -107,7 +107,7 @@ func (l *launcher) give(body json.RawMessage) error {
 		return errNoSpot
 	}
 	m := sandbox.Mount{Source: call.Folder.Source, Target: call.Target}
-	if err := checkMount(m, l.state); err != nil {
+	if err := errors.Join(checkMount(m, l.state), checkInside(m)); err != nil {
 		return err
 	}
 	ids, err := ownerIDs(m.Source, span, user)

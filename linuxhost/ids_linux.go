@@ -22,6 +22,8 @@ type idSpan struct {
 	outer ownids.Space
 	// asIs: files come with the app's ids, as the host of this machine mapped them.
 	asIs bool
+	// served is where files come with the app's user's ids in any case: Guest.Folders.
+	served string
 }
 
 // mapsFiles says whether mounts here are to map the ids of files.

@@ -79,7 +79,7 @@ func (l *launcher) addMount(p *parcel, m sandbox.Mount, span idSpan, ids *os.Fil
 			return err
 		}
 	}
-	if !m.Volume && len(m.Parts) == 0 {
+	if !m.Volume && len(m.Parts) == 0 && !span.serves(m) {
 		if call.Channels, err = channels(m.Source); err != nil {
 			return err
 		}

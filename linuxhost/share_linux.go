@@ -51,10 +51,28 @@ func checkMount(m sandbox.Mount, stateDir string) error {
 			return fmt.Errorf("%w: %s cannot be shared: it overlaps %s; share a folder of your own files", sandbox.ErrInvalid, source, place)
 		}
 	}
-	if keyring := keyringIn(source); keyring != "" {
-		return fmt.Errorf("%w: %s cannot be shared: %s holds keys; share a folder of your own files", sandbox.ErrInvalid, source, keyring)
+	return nil
+}
+
+// checkInside says why what lies in a folder of the user's keeps it from being
+// given. A guest does not look: the machine's host has, and to look is to touch.
+func checkInside(m sandbox.Mount) error {
+	if m.Volume {
+		return nil
+	}
+	if keyring := keyringIn(filepath.Clean(m.Source)); keyring != "" {
+		return fmt.Errorf("%w: %s cannot be shared: %s holds keys; share a folder of your own files", sandbox.ErrInvalid, m.Source, keyring)
 	}
 	return nil
+}
+
+// CheckFolder says why a folder of the user's must not be given to an app.
+func CheckFolder(source, stateDir string) error {
+	m := sandbox.Mount{Source: source, Target: "/share"}
+	if err := checkMount(m, stateDir); err != nil {
+		return err
+	}
+	return checkInside(m)
 }
 
 // writesOutside says whether the app may, now or later, write to a folder of
@@ -72,6 +90,11 @@ func within(path, dir string) bool {
 func mountTree(m sandbox.Mount, stateDir string, span idSpan, user sandbox.User, userns *os.File) (*os.File, error) {
 	if err := checkMount(m, stateDir); err != nil {
 		return nil, err
+	}
+	if !span.serves(m) {
+		if err := checkInside(m); err != nil {
+			return nil, err
+		}
 	}
 	dir, err := openDir(m.Source)
 	if err != nil {
@@ -102,10 +125,15 @@ func mountTree(m sandbox.Mount, stateDir string, span idSpan, user sandbox.User,
 	return treeOf(m.Source, attributes, ids)
 }
 
+// serves says whether m is a folder that the machine's host serves.
+func (s idSpan) serves(m sandbox.Mount) bool {
+	return s.served != "" && !m.Volume && within(filepath.Clean(m.Source), s.served)
+}
+
 // ownerIDs maps the owner of a folder to the app's user; nil where mounts cannot
 // have mapped ids, and the user, whose folder it is, is the app's root.
 func ownerIDs(source string, span idSpan, user sandbox.User) (*os.File, error) {
-	if !span.mapsFiles() {
+	if !span.mapsFiles() || span.serves(sandbox.Mount{Source: source}) {
 		return nil, nil
 	}
 	var st unix.Stat_t

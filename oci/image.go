@@ -35,6 +35,13 @@ type Image struct {
 	Manifest    *app.Manifest     `json:"manifest,omitempty"` // the rights it asks for
 }
 
+// Arch is the processor its programs are for, as Go names it.
+func (i *Image) Arch() string {
+	_, arch, _ := strings.Cut(i.Platform, "/")
+	arch, _, _ = strings.Cut(arch, "/") // "linux/arm/v7"
+	return arch
+}
+
 // signerPrefix makes a publisher of a key. No repository has a colon there
 // without a port.
 const signerPrefix = "key:"

@@ -41,7 +41,8 @@ type Taken struct {
 // FolderGiver is an Instance that can be given folders while it runs.
 type FolderGiver interface {
 	// Placeholders are the files on which the kernel tells of touches of the
-	// places of Spec.Asks, in that order. They are handed over once.
+	// places of Spec.Asks, in that order; none where the Host hears of touches
+	// itself, and asks its Broker. They are handed over once: until then touches wait.
 	Placeholders(context.Context) ([]*os.File, error)
 	// GiveFolder puts a folder at an Ask's target.
 	GiveFolder(ctx context.Context, target string, f Folder) error

@@ -170,6 +170,9 @@ type Image struct {
 	// IDBase is the first of 65,536 host ids that belong to this app alone:
 	// id n inside is IDBase+n outside.
 	IDBase uint32 `json:"idBase"`
+	// Arch is the processor its programs are for, as Go names it; "" is this
+	// machine's.
+	Arch string `json:"arch,omitempty"`
 	// Files are written by us over what the image has (resolv.conf, hosts, hostname).
 	Files map[string]string `json:"files,omitempty"`
 }

@@ -81,6 +81,7 @@ END
 gcc gcc
 /usr/include/stdlib.h libc6-dev
 qemu-system-x86_64 qemu-system-x86
+qemu-system-aarch64 qemu-system-arm
 /usr/include/bpf/bpf_helpers.h libbpf-dev
 chromium|chromium-browser|google-chrome chromium
 /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core

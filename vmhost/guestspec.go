@@ -3,6 +3,7 @@ package vmhost
 import (
 	"path"
 	"path/filepath"
+	"slices"
 
 	"github.com/consentry/consentry/guestwire"
 	"github.com/consentry/consentry/sandbox"
@@ -17,10 +18,18 @@ const Writable = guestwire.WritableName
 // Given is where the mount with that index lies.
 func Given(n int) string { return guestwire.GivenName(n) }
 
-// guestSpec is spec as the guest understands it: the same app, with the places
-// of its files in the guest. Waivers are of the system's kernel, where the guest
+// machineSpec is spec as a driver needs it: folders of the user's are no files of
+// the machine.
+func machineSpec(spec sandbox.Spec) sandbox.Spec {
+	spec.Mounts = slices.DeleteFunc(slices.Clone(spec.Mounts), func(m sandbox.Mount) bool { return !m.Volume })
+	spec.Asks = nil
+	return spec
+}
+
+// guestSpec is what machineSpec returned as the guest understands it: the same
+// app, with the places of its files in the guest, and the folders. Waivers are of the system's kernel, where the guest
 // runs on that.
-func guestSpec(spec sandbox.Spec, systemKernel bool) sandbox.Spec {
+func guestSpec(spec sandbox.Spec, folders []sandbox.Mount, systemKernel bool) sandbox.Spec {
 	image := *spec.Image
 	image.Lower = nil
 	for n := range spec.Image.Lower {
@@ -35,9 +44,9 @@ func guestSpec(spec sandbox.Spec, systemKernel bool) sandbox.Spec {
 	spec.Mounts = nil
 	for n, m := range mounts {
 		m.Source = path.Join(guestwire.FilesDir, Given(n))
-		m.Parts = nil // the host put them together
 		spec.Mounts = append(spec.Mounts, m)
 	}
+	spec.Mounts = byTarget(append(spec.Mounts, folders...))
 	if !systemKernel {
 		spec.Waived = nil
 	}

@@ -1,12 +1,14 @@
 package vmhost
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
@@ -21,6 +23,9 @@ type HostConfig struct {
 	Driver Driver
 	Kernel string // image of the guest's kernel
 	Init   string // initramfs with guestinit
+	// Others is the folder with both for other processors than this system's: each
+	// in a folder of its name (GOARCH), as kernel and initramfs. "" for none.
+	Others string
 	Log    *slog.Logger
 }
 
@@ -43,8 +48,37 @@ func (h *Host) Name() string { return "vm/" + h.config.Driver.Name() }
 
 // Check names every missing part and its remedy.
 func (h *Host) Check(ctx context.Context) error {
-	errs := h.config.Driver.Check(ctx)
-	for _, part := range []struct{ what, path string }{{"kernel", h.config.Kernel}, {"initramfs", h.config.Init}} {
+	return errors.Join(h.config.Driver.Check(ctx), h.checkGuest(runtime.GOARCH))
+}
+
+// CheckFor is Check for apps of a processor: sandbox.Image.Arch.
+func (h *Host) CheckFor(ctx context.Context, arch string) error {
+	if !foreign(arch) {
+		return h.Check(ctx)
+	}
+	emulator, can := h.config.Driver.(Emulator)
+	if !can || h.config.Others == "" {
+		return fmt.Errorf("%w: a microVM for %s: this driver has those of %s", sandbox.ErrNotSupported, arch, runtime.GOARCH)
+	}
+	return errors.Join(emulator.CheckEmulated(ctx, arch), h.checkGuest(arch))
+}
+
+// foreign says whether a processor is not this system's.
+func foreign(arch string) bool { return arch != "" && arch != runtime.GOARCH }
+
+// guestFiles are the files of a guest.
+func (h *Host) guestFiles(arch string) (kernel, initramfs string) {
+	if foreign(arch) {
+		dir := filepath.Join(h.config.Others, arch)
+		return filepath.Join(dir, "kernel"), filepath.Join(dir, "initramfs")
+	}
+	return h.config.Kernel, h.config.Init
+}
+
+// checkGuest says which files of a guest are missing.
+func (h *Host) checkGuest(arch string) (errs error) {
+	kernel, initramfs := h.guestFiles(arch)
+	for _, part := range []struct{ what, path string }{{"kernel", kernel}, {"initramfs", initramfs}} {
 		if h.systemKernel() {
 			break // neither is ours
 		}
@@ -53,7 +87,7 @@ func (h *Host) Check(ctx context.Context) error {
 			err = errors.New("it is no file")
 		}
 		if err != nil {
-			errs = errors.Join(errs, fmt.Errorf("%w: the guest's %s: %w: install the package consentry-guest, or build it with make guest", sandbox.ErrNotSupported, part.what, err))
+			errs = errors.Join(errs, fmt.Errorf("%w: the guest's %s for %s: %w: install the package consentry-guest, or build it with make guest ARCH=%s", sandbox.ErrNotSupported, part.what, arch, err, arch))
 		}
 	}
 	return errs
@@ -65,11 +99,11 @@ func (h *Host) systemKernel() bool {
 	return can && s.SystemKernel()
 }
 
-// Accelerated says whether machines have the processor itself, and not one that
-// is emulated: ten times slower.
-func (h *Host) Accelerated() bool {
+// Accelerated says whether machines for a processor have that itself, and not
+// one that is emulated: ten times slower.
+func (h *Host) Accelerated(arch string) bool {
 	f, can := h.config.Driver.(interface{ Accelerated() bool })
-	return can && f.Accelerated()
+	return can && !foreign(arch) && f.Accelerated()
 }
 
 // Limits of a machine around an app.
@@ -86,7 +120,8 @@ const (
 )
 
 func (h *Host) machineConfig(spec sandbox.Spec) Config {
-	c := Config{Kernel: h.config.Kernel, Initramfs: h.config.Init, Memory: spec.Limits.Memory, CPUs: runtime.NumCPU(), Spec: spec}
+	c := Config{Arch: cmp.Or(spec.Image.Arch, runtime.GOARCH), Memory: spec.Limits.Memory, CPUs: runtime.NumCPU(), Spec: spec}
+	c.Kernel, c.Initramfs = h.guestFiles(c.Arch)
 	c.Memory += guestMemory
 	if spec.Limits.CPUs > 0 {
 		c.CPUs = min(c.CPUs, int(math.Ceil(spec.Limits.CPUs)))
@@ -95,12 +130,12 @@ func (h *Host) machineConfig(spec sandbox.Spec) Config {
 }
 
 // Start boots a machine for spec and returns once the app runs in it. It owns
-// spec's files. The broker is for whoever serves the other end of spec.Link.
-func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (sandbox.Instance, error) {
+// spec's files. The broker is asked for the folders of spec.Asks.
+func (h *Host) Start(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker) (sandbox.Instance, error) {
 	files := newStandard(spec.Process.Stdio)
 	link := spec.Link
 	spec.Process.Stdio, spec.Link = [3]*os.File{}, nil
-	i, err := h.start(ctx, spec, files, link)
+	i, err := h.start(ctx, spec, broker, files, link)
 	if err != nil {
 		files.close()
 		if link != nil {
@@ -111,25 +146,41 @@ func (h *Host) Start(ctx context.Context, spec sandbox.Spec, _ sandbox.Broker) (
 	return i, nil
 }
 
-func (h *Host) start(ctx context.Context, spec sandbox.Spec, files *standard, link *os.File) (sandbox.Instance, error) {
+func (h *Host) start(ctx context.Context, spec sandbox.Spec, broker sandbox.Broker, files *standard, link *os.File) (sandbox.Instance, error) {
 	if spec.Image == nil || spec.Module != nil {
 		return nil, fmt.Errorf("%w: a microVM runs OCI images", sandbox.ErrInvalid)
 	}
-	if len(spec.Asks) > 0 {
-		return nil, fmt.Errorf("%w: folders that an app asks for while it runs: give them at the start, or use --isolation native", sandbox.ErrNotSupported)
+	if foreign(spec.Image.Arch) {
+		if err := h.CheckFor(ctx, spec.Image.Arch); err != nil {
+			return nil, err
+		}
 	}
 	if spec.Limits.Memory <= 0 {
 		spec.Limits.Memory = defaultMemory
 	}
+	folders, err := h.openFolders(spec, broker)
+	if err != nil {
+		return nil, err
+	}
+	i, err := h.boot(ctx, machineSpec(spec), folders, files, link)
+	if err != nil {
+		folders.end()
+		return nil, err
+	}
+	h.ending.Go(i.await)
+	return i, nil
+}
+
+// boot starts a machine, and the app in it.
+func (h *Host) boot(ctx context.Context, spec sandbox.Spec, folders *folders, files *standard, link *os.File) (*instance, error) {
 	machine, err := h.config.Driver.Boot(ctx, h.machineConfig(spec))
 	if err != nil {
 		return nil, err
 	}
-	i, err := h.settle(ctx, machine, spec, files, link)
+	i, err := h.settle(ctx, machine, spec, folders, files, link)
 	if err != nil {
 		return nil, errors.Join(err, put(machine))
 	}
-	h.ending.Go(i.await)
 	return i, nil
 }
 
@@ -142,7 +193,7 @@ func put(machine Machine) error {
 }
 
 // settle waits for the guest's hello and has it start the app.
-func (h *Host) settle(ctx context.Context, machine Machine, spec sandbox.Spec, files *standard, link *os.File) (*instance, error) {
+func (h *Host) settle(ctx context.Context, machine Machine, spec sandbox.Spec, folders *folders, files *standard, link *os.File) (*instance, error) {
 	card := machine.Card()
 	if card != nil {
 		if err := connect(card, link); err != nil {
@@ -156,7 +207,7 @@ func (h *Host) settle(ctx context.Context, machine Machine, spec sandbox.Spec, f
 		return nil, errors.Join(err, why(machine))
 	}
 	h.config.Log.Debug("a guest says hello", "run", spec.ID, "kernel", hello.Kernel, "steps", hello.Steps)
-	i := newInstance(machine, peer, spec)
+	i := newInstance(machine, peer, spec, folders)
 	go i.serve()
 	if card == nil {
 		err = i.carryFrames(ctx, hello, link)
@@ -197,7 +248,10 @@ func (h *Host) begin(ctx context.Context, i *instance, hello guestwire.Hello, sp
 	if err := i.peer.Call(ctx, guestwire.VerbClock, guestwire.Clock{Now: time.Now()}, nil); err != nil {
 		return err
 	}
-	call := guestwire.Start{Spec: guestSpec(spec, h.systemKernel()), Streams: files.there()}
+	if err := i.folders.serve(ctx, i.peer); err != nil {
+		return fmt.Errorf("folders: %w", err)
+	}
+	call := guestwire.Start{Spec: guestSpec(spec, i.mounts(), h.systemKernel()), Streams: files.there(), Folders: len(i.places)}
 	if err := i.peer.Call(ctx, guestwire.VerbStart, call, nil); err != nil {
 		return err
 	}

@@ -167,6 +167,7 @@ func TestStop(t *testing.T) {
 			s.called <- c.Verb
 			if c.Verb == guestwire.VerbWait {
 				<-ctx.Done()
+				return ctx.Err()
 			}
 			return c.Answer(sandbox.Posture{Walls: good})
 		})
@@ -175,7 +176,7 @@ func TestStop(t *testing.T) {
 		}
 		return peer.Serve(ctx)
 	}
-	spec := sandbox.Spec{ID: "a", Name: "app", Image: &sandbox.Image{}, Stop: sandbox.StopRule{Grace: 50 * time.Millisecond}}
+	spec := sandbox.Spec{ID: "a", Name: "app", Image: &sandbox.Image{}, Stop: sandbox.StopRule{Grace: time.Second}}
 	i, err := hostOf(t, drivertest.Fake{Guest: guest}).Start(t.Context(), spec, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -204,13 +205,14 @@ func TestConform(t *testing.T) {
 func TestCheck(t *testing.T) {
 	h := vmhost.NewHost(vmhost.HostConfig{Driver: drivertest.Fake{Broken: errors.New("no QEMU")}, Kernel: t.TempDir(), Init: "/nothing/of/that/name"})
 	err := h.Check(t.Context())
-	for _, want := range []string{"no QEMU", "kernel: it is no file", "initramfs", "consentry-guest"} {
+	for _, want := range []string{"no QEMU", "it is no file", "initramfs", "consentry-guest"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
 	}
 	for name, spec := range map[string]sandbox.Spec{
 		"a module":        {Module: &sandbox.Module{}},
+		"no such guest":   {Image: &sandbox.Image{Arch: "riscv64"}},
 		"nothing":         {},
 		"a folder to ask": {Image: &sandbox.Image{}, Asks: []sandbox.Ask{{Name: "docs"}}},
 	} {

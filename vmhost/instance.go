@@ -33,6 +33,7 @@ type instance struct {
 	served  chan struct{} // closed when the connection has ended
 	stop    sandbox.StopRule
 	app     *process
+	*folders
 
 	over chan struct{} // closed when nothing of the machine runs any more
 	exit sandbox.Exit
@@ -46,16 +47,17 @@ type instance struct {
 }
 
 var (
-	_ sandbox.Execer   = (*instance)(nil)
-	_ sandbox.Signaler = (*instance)(nil)
-	_ sandbox.Resizer  = (*instance)(nil)
-	_ sandbox.Pauser   = (*instance)(nil)
-	_ sandbox.Statser  = (*instance)(nil)
+	_ sandbox.Execer      = (*instance)(nil)
+	_ sandbox.FolderGiver = (*instance)(nil)
+	_ sandbox.Signaler    = (*instance)(nil)
+	_ sandbox.Resizer     = (*instance)(nil)
+	_ sandbox.Pauser      = (*instance)(nil)
+	_ sandbox.Statser     = (*instance)(nil)
 )
 
-func newInstance(machine Machine, peer *guestwire.Peer, spec sandbox.Spec) *instance {
+func newInstance(machine Machine, peer *guestwire.Peer, spec sandbox.Spec, folders *folders) *instance {
 	i := &instance{
-		machine: machine, peer: peer, stop: spec.Stop, last: guestwire.AppNumber,
+		machine: machine, peer: peer, stop: spec.Stop, folders: folders, last: guestwire.AppNumber,
 		served: make(chan struct{}), over: make(chan struct{}),
 	}
 	if i.stop.Signal == 0 {
@@ -149,6 +151,7 @@ func (i *instance) await() {
 	}
 	i.peer.Close()
 	<-i.served
+	i.folders.end()
 	i.carrying.Wait()
 	//nolint:errcheck // it may have ended by itself
 	i.machine.Kill()

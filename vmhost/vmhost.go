@@ -20,10 +20,11 @@ type Driver interface {
 
 // Config is what a machine is made of.
 type Config struct {
+	Arch              string // processor of the guest, as Go names it
 	Kernel, Initramfs string // files of this system
 	Memory            int64  // bytes
 	CPUs              int
-	// Spec is the app that will run. The machine is shown its files, with the
+	// Spec is the app that will run; its mounts are volumes. The machine is shown its files, with the
 	// ids of Spec.Image.IDBase, and no others, on a virtio-fs device: see the
 	// functions Layer, Writable and Given for where. On systems that cannot hold
 	// Linux files a layer is an ext4 image, which a driver brings into the guest
@@ -58,6 +59,18 @@ type SystemKernel interface {
 // nothing. No machine may run.
 type Keeper interface {
 	Remove(context.Context) error
+}
+
+// Emulator is a Driver that has machines of other processors than this system's.
+type Emulator interface {
+	// CheckEmulated names what is missing for a processor, as Go names it.
+	CheckEmulated(ctx context.Context, arch string) error
+}
+
+// FolderChecker is a Driver whose machines' apps may be given folders.
+type FolderChecker interface {
+	// CheckFolder says why a folder of this system is given to no app.
+	CheckFolder(path string) error
 }
 
 // Walled is a Machine that can say how it is confined itself.

@@ -45,7 +45,7 @@ func addHosts(cfg *agent.Config, self string, paths ipc.Paths, log *slog.Logger)
 	cfg.Image = linuxhost.New(linuxhost.Config{Self: beside(self, "consentry-launch"), StateDir: state, Log: log})
 	cfg.VM = vmhost.NewHost(vmhost.HostConfig{
 		Driver: qemu.New(qemu.Config{Self: self, StateDir: filepath.Join(paths.Runtime, "vm"), Accel: os.Getenv(accelEnv), Log: log}),
-		Kernel: guestFile(self, "kernel"), Init: guestFile(self, "initramfs"), Log: log,
+		Kernel: guestFile(self, "kernel"), Init: guestFile(self, "initramfs"), Others: guestFile(self, ""), Log: log,
 	})
 	cfg.Workers = &worker.Pool{Self: beside(self, "consentry-worker"), Stderr: os.Stderr, Waits: worker.Confined}
 	cfg.Module = &worker.Host{Workers: &worker.Pool{Self: self, Stderr: os.Stderr, Waits: worker.Warm}, Log: log}

@@ -29,11 +29,11 @@ var rules = []rule{
 	{"share", contract},
 	{"linuxhost", contract},
 	{"wasmhost", with(contract, "data", "sdk")},
-	{"vmhost", with(contract, "guestwire")},
-	{"vmhost/qemu", with(contract, "guestwire", "linuxhost", "vmhost")}, // mounts the app's files
-	{"vmhost/hcs", with(contract, "guestwire", "vmhost")},
-	{"vmhost/vz", with(contract, "guestwire", "vmhost")},
-	{"vmhost/wsl", with(contract, "guestwire", "vmhost")},
+	{"vmhost", with(contract, "guestwire", "share")},
+	{"vmhost/qemu", with(contract, "guestwire", "linuxhost", "vmhost", "share")}, // mounts the app's files
+	{"vmhost/hcs", with(contract, "guestwire", "vmhost", "share")},
+	{"vmhost/vz", with(contract, "guestwire", "vmhost", "share")},
+	{"vmhost/wsl", with(contract, "guestwire", "vmhost", "share")},
 	{"guestinit", with(contract, "guestwire", "linuxhost")},
 
 	{"agent/api", contract},

@@ -5,7 +5,9 @@ package story
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -23,11 +25,7 @@ func vmWorld(t *testing.T) *world {
 	if built.skip != "" {
 		t.Skip(built.skip)
 	}
-	kernel, packed := vmtest.Guest(t)
-	dir := t.TempDir()
-	must(t, os.Symlink(kernel, filepath.Join(dir, "kernel")))
-	must(t, os.Symlink(packed, filepath.Join(dir, "initramfs")))
-	t.Setenv("CONSENTRY_GUEST", dir)
+	t.Setenv("CONSENTRY_GUEST", vmtest.Guest(t, runtime.GOARCH))
 	t.Setenv("CONSENTRY_VM_ACCEL", "tcg")
 	return newWorld(t)
 }
@@ -182,4 +180,105 @@ func TestMicroVMWantsWhatItCannotHave(t *testing.T) {
 			t.Errorf("%v: exit %d, %s", c.flags, r.code, r.err)
 		}
 	}
+}
+
+// An app for another processor runs in a machine that has it, emulated, and is
+// asked about as every other.
+func TestAnAppOfAnotherProcessor(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("needs an amd64 machine: to it arm64 is the other")
+	}
+	guests := t.TempDir()
+	must(t, os.Symlink(vmtest.Guest(t, "arm64"), filepath.Join(guests, "arm64")))
+	t.Setenv("CONSENTRY_GUEST", guests)
+	w := newWorld(t)
+	dir := t.TempDir()
+	build := exec.Command("go", "build", "-o", filepath.Join(dir, "files/fetch"), "./testdata/fetch")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=arm64")
+	w.run(build)
+	image := filepath.Join(dir, "image")
+	w.run(exec.Command("go", "run", "../../tools/mkimage", "-o", image, "-folder", filepath.Join(dir, "files")+"=/", "-arch", "arm64", "-cmd", "/fetch"))
+
+	line := append([]string{"run", "--rm", "--quiet", "--platform", "linux/arm64"}, vmFlags...)
+	app := w.start(append(line, image, "/fetch", "http://"+webName+"/", "http://"+otherName+"/")...)
+	w.untilWithin(4, "the app runs", func() bool { return app.out.String() != "" })
+	p := w.request(webTarget)
+	if w.reached() != 0 {
+		t.Fatal("something reached the server before the answer")
+	}
+	w.want("allow", p.ID, "--once")
+	p = w.request("tcp/" + otherName + ":80")
+	w.want("deny", p.ID, "--once")
+	r := app.wait()
+	if want := "arm64 on aarch64\npage of " + webName + "\nno\n"; r.code != 0 || r.out != want || w.reached() != 1 {
+		t.Errorf("exit %d: %q, want %q; %d connections reached the server: %s", r.code, r.out, want, w.reached(), r.err)
+	}
+	w.noMachine()
+}
+
+// Folders in a microVM: one that is given when the app starts, and one that it
+// has to ask for. Both can be taken back while it runs.
+func TestFoldersInAMicroVM(t *testing.T) {
+	w := vmWorld(t)
+	home := t.TempDir()
+	papers, docs := filepath.Join(home, "papers"), filepath.Join(home, "docs")
+	for _, dir := range []string{papers, docs, filepath.Join(docs, "private")} {
+		must(t, os.MkdirAll(dir, 0o755))
+		must(t, os.WriteFile(filepath.Join(dir, "letter"), []byte("from "+filepath.Base(dir)+"\n"), 0o644))
+	}
+	flags := append([]string{"--share", papers + ":rw", "--share", docs + ":ask"}, vmFlags...)
+	w.detach("reader", flags, "sleep", "1000")
+	inside := func(script string) result { return w.result("exec", "reader", "sh", "-c", script) }
+
+	t.Run("given at the start", func(t *testing.T) {
+		r := inside("cat /share/papers/letter; echo mine >/share/papers/new; chmod 640 /share/papers/new; mkdir /share/papers/sub; mv /share/papers/new /share/papers/sub/old; stat -c %u:%a /share/papers/sub/old; ls /share/papers")
+		if r.out != "from papers\n0:640\nletter\nsub\n" {
+			t.Errorf("%+v", r)
+		}
+		if text, err := os.ReadFile(filepath.Join(papers, "sub/old")); err != nil || string(text) != "mine\n" {
+			t.Errorf("the user finds %q, %v", text, err)
+		}
+	})
+	t.Run("asked for", func(t *testing.T) {
+		if r := inside("ls -d /share/docs"); r.out != "/share/docs\n" { // its name is no secret
+			t.Errorf("%+v", r)
+		}
+		app := w.start("exec", "reader", "cat", "/share/docs/letter")
+		p := w.request("docs")
+		w.want("deny", p.ID, "--once")
+		if r := app.wait(); r.code != 1 || !strings.Contains(r.err, "Permission denied") {
+			t.Errorf("after a no: %+v", r)
+		}
+		time.Sleep(2 * time.Second) // until then the no stands
+		app = w.start("exec", "reader", "sh", "-c", "cat /share/docs/letter; echo x 2>/dev/null >/share/docs/letter || echo read-only")
+		p = w.request("docs")
+		time.Sleep(time.Second)
+		if app.out.String() != "" {
+			t.Error("it was read before the answer")
+		}
+		w.want("allow", p.ID, "--for", "1h")
+		if r := app.wait(); r.out != "from docs\nread-only\n" {
+			t.Errorf("after a yes: %+v", r)
+		}
+	})
+	t.Run("a part that is closed", func(t *testing.T) {
+		w.want("deny", "reader", "file.read", "docs/private")
+		w.until("it is closed", func() bool { return inside("cat /share/docs/private/letter").code != 0 })
+		if r := inside("cat /share/docs/letter"); r.out != "from docs\n" {
+			t.Errorf("the rest: %+v", r)
+		}
+	})
+	t.Run("taken back", func(t *testing.T) {
+		app := w.start("exec", "reader", "sh", "-c", "exec 3</share/papers/letter; echo open; until ! cat /share/papers/letter >/dev/null 2>&1; do sleep 0.2; done; cat <&3 || echo cut")
+		w.until("it has the file open", func() bool { return app.out.String() == "open\n" })
+		w.want("revoke", "--all")
+		if r := app.wait(); r.out != "open\ncut\n" {
+			t.Errorf("%+v", r)
+		}
+		if r := inside("ls /share/papers"); r.code == 0 {
+			t.Errorf("what was given at the start: %+v", r)
+		}
+	})
+	w.want("stop", "reader")
+	w.noMachine()
 }

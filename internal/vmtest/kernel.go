@@ -15,6 +15,8 @@ const (
 	Stock     = "stock"     // of the release itself; Debian 12: 6.1
 	Backports = "backports" // newer, where the release has one; Debian 12: 6.12
 	Newest    = "newest"    // of a later Debian: 7.x
+	ForGuests = "guest"     // newer, with what guests of ours need
+	ForARM64  = "arm64"     // the same for arm64
 )
 
 // Thorough says whether tests of LSM programs may take as long as they need: for

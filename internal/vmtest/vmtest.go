@@ -113,22 +113,22 @@ func (c Config) run(ctx context.Context, dir string, k kernel) (Result, error) {
 // buildInit compiles the guest's first process.
 func buildInit(ctx context.Context, dir string) (string, error) {
 	init := filepath.Join(dir, "init")
-	return init, goBuild(ctx, "build", "-o", init, "github.com/consentry/consentry/internal/vmtest/init")
+	return init, goBuild(ctx, "amd64", "build", "-o", init, "github.com/consentry/consentry/internal/vmtest/init")
 }
 
 // BuildTest compiles the tests of a package to a static program for the guest.
 func BuildTest(t *testing.T, pkg string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "guest.test")
-	if err := goBuild(t.Context(), "test", "-c", "-o", binary, pkg); err != nil {
+	if err := goBuild(t.Context(), "amd64", "test", "-c", "-o", binary, pkg); err != nil {
 		t.Fatal(err)
 	}
 	return binary
 }
 
-func goBuild(ctx context.Context, args ...string) error {
+func goBuild(ctx context.Context, arch string, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
 	}

@@ -39,7 +39,7 @@ func program(t *testing.T, imports, body string) string {
 		t.Fatal(err)
 	}
 	binary := filepath.Join(dir, "program")
-	if err := goBuild(t.Context(), "build", "-o", binary, source); err != nil {
+	if err := goBuild(t.Context(), "amd64", "build", "-o", binary, source); err != nil {
 		t.Fatal(err)
 	}
 	return binary

@@ -31,7 +31,7 @@ const Init = "/init"
 // and the modules its kernel needs, in their order.
 func Guest(program string, modules []string) Contents {
 	c := Contents{
-		Folders:  []string{"/dev", "/proc", "/sys", "/run", "/tmp", "/files", "/newroot"},
+		Folders:  []string{"/dev", "/proc", "/sys", "/run", "/tmp", "/files", "/folders", "/newroot"},
 		Programs: map[string]string{Init: program},
 	}
 	for n, file := range modules {

@@ -36,6 +36,7 @@ func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 type options struct {
 	out, cmd, label     string
 	user, dir, stop     string
+	arch                string
 	layers, folders     list
 	ports, env, volumes list
 }
@@ -52,6 +53,7 @@ func main() {
 	flag.StringVar(&o.user, "user", "", "`USER` the app runs as, by name or id")
 	flag.StringVar(&o.dir, "dir", "", "working `directory`")
 	flag.StringVar(&o.stop, "stop", "", "`signal` that asks the app to end")
+	flag.StringVar(&o.arch, "arch", runtime.GOARCH, "`PROCESSOR` of its programs, as Go names it")
 	flag.Var(&o.volumes, "volume", "`path` of what should outlive a run; may be repeated")
 	flag.Parse()
 	if err := build(o); err != nil {
@@ -156,7 +158,7 @@ func (o options) config(img v1.Image) (*v1.ConfigFile, error) {
 		return nil, fmt.Errorf("config: %w", err)
 	}
 	config = config.DeepCopy()
-	config.OS, config.Architecture = "linux", runtime.GOARCH
+	config.OS, config.Architecture = "linux", o.arch
 	if o.cmd != "" {
 		config.Config.Cmd = strings.Split(o.cmd, ",")
 	}

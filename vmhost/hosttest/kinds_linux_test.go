@@ -4,6 +4,8 @@ package hosttest
 
 import (
 	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/consentry/consentry/internal/vmtest"
@@ -28,7 +30,7 @@ func TestMain(m *testing.M) {
 func kinds(t *testing.T) []kind {
 	self, err := os.Executable()
 	must(t, err)
-	kernel, packed := vmtest.Guest(t)
+	guest := vmtest.Guest(t, runtime.GOARCH)
 	driver := qemu.New(qemu.Config{Self: self, StateDir: t.TempDir(), Accel: os.Getenv("CONSENTRY_VM_ACCEL"), Log: logTo(t)})
-	return []kind{{name: "qemu", config: vmhost.HostConfig{Driver: driver, Kernel: kernel, Init: packed, Log: logTo(t)}}}
+	return []kind{{name: "qemu", config: vmhost.HostConfig{Driver: driver, Kernel: filepath.Join(guest, "kernel"), Init: filepath.Join(guest, "initramfs"), Log: logTo(t)}}}
 }

@@ -31,11 +31,11 @@ const mebibyte = 1 << 20
 
 // machines are what a guest of an architecture is put into. HVF and Hyper-V
 // guests are other drivers' business.
-var machines = map[string]struct{ program, machine, console, tcg string }{
+var machines = map[string]struct{ program, pack, machine, console, tcg string }{
 	// Without cx16: in QEMU 7.2 an interrupt right after cmpxchg16b finds garbage
 	// in the flags, and one boot in ten dies in the allocator.
-	"amd64": {"qemu-system-x86_64", "q35,memory-backend=memory,sata=off,smbus=off,vmport=off", "ttyS0", "max,-cx16"},
-	"arm64": {"qemu-system-aarch64", "virt,gic-version=3,memory-backend=memory", "ttyAMA0", "cortex-a72"},
+	"amd64": {"qemu-system-x86_64", "qemu-system-x86", "q35,memory-backend=memory,sata=off,smbus=off,vmport=off", "ttyS0", "max,-cx16"},
+	"arm64": {"qemu-system-aarch64", "qemu-system-arm", "virt,gic-version=3,memory-backend=memory", "ttyAMA0", "cortex-a72"},
 }
 
 // kernelLine has the lsm list of kernels that were built without bpf in theirs.

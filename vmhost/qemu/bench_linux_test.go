@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,12 +53,12 @@ func newBench(t testing.TB) *bench {
 	if err != nil {
 		t.Skip("needs busybox (apt-get install busybox-static)")
 	}
-	kernel, packed := vmtest.Guest(t)
 	self, err := os.Executable()
 	must(t, err)
+	guest := vmtest.Guest(t, runtime.GOARCH)
 	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	driver := qemu.New(qemu.Config{Self: self, StateDir: t.TempDir(), Accel: "tcg", Log: log})
-	config := vmhost.HostConfig{Driver: driver, Kernel: kernel, Init: packed, Log: log}
+	config := vmhost.HostConfig{Driver: driver, Kernel: filepath.Join(guest, "kernel"), Init: filepath.Join(guest, "initramfs"), Log: log}
 	b := &bench{t: t, driver: driver, config: config, host: vmhost.NewHost(config), image: t.TempDir()}
 	if err := b.host.Check(t.Context()); err != nil {
 		t.Skipf("the machine lacks a part: %v", err)

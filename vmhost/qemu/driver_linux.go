@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/consentry/consentry/internal/fdwire"
+	"github.com/consentry/consentry/linuxhost"
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/sandbox/wire"
 	"github.com/consentry/consentry/vmhost"
@@ -58,15 +59,11 @@ func findFilesDaemon() (string, error) {
 	return "", errors.New("virtiofsd is not there")
 }
 
-// Check names every missing part and its remedy.
+// Check names every part that is missing, and its remedy.
 func (d *Driver) Check(context.Context) error {
-	var errs error
+	_, errs := findQEMU(runtime.GOARCH)
 	missing := func(what, remedy string) {
 		errs = errors.Join(errs, fmt.Errorf("%w: %s: %s", sandbox.ErrNotSupported, what, remedy))
-	}
-	program := machines[runtime.GOARCH].program
-	if _, err := exec.LookPath(program); err != nil {
-		missing(program, "install QEMU (Debian: qemu-system-x86 or qemu-system-arm)")
 	}
 	if _, err := findFilesDaemon(); err != nil {
 		missing("virtiofsd", "install it (Debian 12: qemu-system-common; later: virtiofsd)")
@@ -80,18 +77,31 @@ func (d *Driver) Check(context.Context) error {
 	return errs
 }
 
-// Boot starts a machine of the architecture of this system.
-func (d *Driver) Boot(ctx context.Context, c vmhost.Config) (vmhost.Machine, error) {
-	program, err := exec.LookPath(machines[runtime.GOARCH].program)
+// findQEMU finds the program for machines of a processor.
+func findQEMU(arch string) (string, error) {
+	m, known := machines[arch]
+	if !known {
+		return "", fmt.Errorf("%w: a microVM for %s: there are those for amd64 and arm64", sandbox.ErrNotSupported, arch)
+	}
+	program, err := exec.LookPath(m.program)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", sandbox.ErrNotSupported, err)
+		return "", fmt.Errorf("%w: %s: install QEMU (Debian: %s)", sandbox.ErrNotSupported, m.program, m.pack)
+	}
+	return program, nil
+}
+
+// Boot starts a machine. One of another processor than this system's is emulated.
+func (d *Driver) Boot(ctx context.Context, c vmhost.Config) (vmhost.Machine, error) {
+	program, err := findQEMU(c.Arch)
+	if err != nil {
+		return nil, err
 	}
 	daemon, err := findFilesDaemon()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", sandbox.ErrNotSupported, err)
 	}
 	call := bootCall{
-		Plan:     plan{Arch: runtime.GOARCH, Accel: d.accel(), Memory: c.Memory, CPUs: c.CPUs, Name: "consentry-" + c.Spec.ID},
+		Plan:     plan{Arch: c.Arch, Accel: d.accel(c.Arch), Memory: c.Memory, CPUs: c.CPUs, Name: "consentry-" + c.Spec.ID},
 		StateDir: d.config.StateDir, Spec: c.Spec, Kernel: c.Kernel, Initramfs: c.Initramfs, QEMU: program, FilesD: daemon,
 	}
 	if err := os.MkdirAll(d.config.StateDir, 0o700); err != nil {
@@ -120,11 +130,26 @@ func (d *Driver) Boot(ctx context.Context, c vmhost.Config) (vmhost.Machine, err
 	return m, nil
 }
 
-// Accelerated says whether machines run on KVM.
-func (d *Driver) Accelerated() bool { return d.accel() == "kvm" }
+// CheckFolder says why a folder is given to no app: it holds keys, sockets or
+// the kernel's own files.
+func (d *Driver) CheckFolder(path string) error {
+	return linuxhost.CheckFolder(path, d.config.StateDir)
+}
 
-func (d *Driver) accel() string {
-	if d.config.Accel == "" && HasKVM() {
+// CheckEmulated names what is missing for machines of another processor.
+func (d *Driver) CheckEmulated(ctx context.Context, arch string) error {
+	_, err := findQEMU(arch)
+	return errors.Join(err, d.Check(ctx))
+}
+
+// Accelerated says whether machines run on KVM.
+func (d *Driver) Accelerated() bool { return d.accel(runtime.GOARCH) == "kvm" }
+
+func (d *Driver) accel(arch string) string {
+	switch {
+	case arch != runtime.GOARCH:
+		return "tcg"
+	case d.config.Accel == "" && HasKVM():
 		return "kvm"
 	}
 	return cmp.Or(d.config.Accel, "tcg")

@@ -192,6 +192,9 @@ func kvmGroups() []uint32 {
 // take to be gone itself: then it is a power off, and not the loss of virtiofsd.
 const lastWord = 2 * time.Second
 
+// panicked is what Linux says then (kernel/panic.c), when process 1 ends too.
+const panicked = "Kernel panic - not syncing"
+
 // start runs a program whose end is the machine's.
 func (l *launcher) start(name string, cmd *exec.Cmd, output *tail) error {
 	cmd.Env, cmd.Dir = []string{"PATH=/usr/sbin:/usr/bin"}, "/"
@@ -208,8 +211,12 @@ func (l *launcher) start(name string, cmd *exec.Cmd, output *tail) error {
 			time.Sleep(lastWord)
 		}
 		e := ended{Clean: err == nil && name == "QEMU"}
+		what := fmt.Sprintf("%s has ended: %v", name, cmd.ProcessState)
+		if e.Clean && strings.Contains(l.console.String(), panicked) { // it reboots, and QEMU ends well
+			e.Clean, what = false, "the guest's kernel has panicked"
+		}
 		if !e.Clean {
-			e.Why = fmt.Sprintf("%s has ended: %v", name, cmd.ProcessState)
+			e.Why = what
 			for what, t := range map[string]*tail{"it said": &l.complaints, "the console": &l.console} {
 				if text := t.String(); text != "" {
 					e.Why += "; " + what + ": " + text

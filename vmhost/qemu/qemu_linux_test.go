@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentry/consentry/internal/vmtest"
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/vmhost"
 	"github.com/consentry/consentry/vmhost/drivertest"
@@ -306,7 +308,7 @@ func nothingLeft(t *testing.T, id string) {
 func TestConform(t *testing.T) {
 	b := newBench(t)
 	drivertest.Conform(t, b.driver, vmhost.Config{
-		Kernel: b.config.Kernel, Initramfs: b.config.Init, Memory: 384 << 20, CPUs: 1, Spec: b.spec("true"),
+		Arch: runtime.GOARCH, Kernel: b.config.Kernel, Initramfs: b.config.Init, Memory: 384 << 20, CPUs: 1, Spec: b.spec("true"),
 	})
 }
 
@@ -361,6 +363,50 @@ func TestEnds(t *testing.T) {
 				t.Errorf("%+v, want it to say %q", got.exit, c.says)
 			}
 			nothingLeft(t, spec.ID)
+		})
+	}
+}
+
+// TestLyingGuest: a guest whose kernel was taken over gets no further than its own
+// end, which the exit tells.
+func TestLyingGuest(t *testing.T) {
+	b := newBench(t)
+	guest := vmtest.GuestOf(t, runtime.GOARCH, "./testdata/liar")
+	config := b.config
+	config.Kernel, config.Init = filepath.Join(guest, "kernel"), filepath.Join(guest, "initramfs")
+	b.host = vmhost.NewHost(config)
+	t.Cleanup(func() { must(t, b.host.Close()) })
+	for _, c := range []struct{ does, says string }{
+		{"panic", "the guest's kernel has panicked"},
+		{"lengths", "does not answer any more"},
+		{"again", "does not answer any more"},
+	} {
+		t.Run(c.does, func(t *testing.T) {
+			spec := b.spec("")
+			spec.Process = sandbox.Process{Args: []string{c.does}}
+			before := runtime.NumGoroutine()
+			app, err := b.host.Start(t.Context(), spec, nil)
+			must(t, err)
+			p, err := app.Posture(t.Context())
+			if err == nil && strings.ContainsRune(p.Walls[len(p.Walls)-1].Detail, 0x1b) {
+				t.Errorf("its words reach the terminal: %q", p.Walls[len(p.Walls)-1].Detail)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			exit, err := app.Wait(ctx)
+			if err != nil {
+				t.Error(err)
+				must(t, app.Stop(context.Background()))
+			} else if exit.Code != 137 || !strings.Contains(exit.Reason, c.says) {
+				t.Errorf("%+v, want it to say %q", exit, c.says)
+			}
+			nothingLeft(t, spec.ID)
+			for n := 0; runtime.NumGoroutine() > before && n < 100; n++ {
+				time.Sleep(20 * time.Millisecond)
+			}
+			if left := runtime.NumGoroutine(); left > before {
+				t.Errorf("%d goroutines were there before, %d are now", before, left)
+			}
 		})
 	}
 }
