@@ -10,6 +10,9 @@ import (
 // secretHandle is a handle where it stands in a header.
 var secretHandle = regexp.MustCompile(sandbox.HandlePrefix + `[A-Z2-7]{26}`)
 
+// HasHandle says whether there is the form of a handle in a header's value.
+func HasHandle(value string) bool { return secretHandle.MatchString(value) }
+
 // revealing puts the values of secrets into headers where the app wrote their
 // handles. It stands behind the redirects: what a redirect copies is the
 // handle, and the value is asked for anew for each origin.

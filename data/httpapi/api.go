@@ -92,7 +92,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.Serv
 // guard refuses what a web page could send: another Host (rebinding), a request
 // without our header (forms, images), and any Origin. It bounds the rest. An
 // MCP client may have no way to set a header: there the Content-Type, which a
-// page cannot send without a preflight either, stands in for it.
+// page cannot send without a preflight either, stands in for it; and see handleSaysSo.
 func (a *API) guard(next http.Handler, hosts []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -105,7 +105,7 @@ func (a *API) guard(next http.Handler, hosts []string) http.Handler {
 		switch {
 		case !slices.Contains(hosts, r.Host):
 			problem{wrongHost, "the Host of this API is " + strings.Join(hosts, " or ")}.write(w)
-		case r.URL.Path != mcpPath && r.Header.Get(RequestHeader) == "":
+		case r.URL.Path != mcpPath && r.Header.Get(RequestHeader) == "" && !handleSaysSo(r):
 			problem{headerMissing, "send the header " + RequestHeader + ": 1"}.write(w)
 		case len(r.Header.Values("Origin")) > 0:
 			problem{origin, "web pages cannot use this API"}.write(w)

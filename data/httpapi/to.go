@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -24,6 +25,19 @@ import (
 // to have the secret, and one whose TLS we opened would have to trust us with
 // everything else.
 const toPath = "/v1/to/"
+
+// keyHeaders are where programs put a key that was given to them. A web page can
+// set none of them without a preflight.
+var keyHeaders = []string{"Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key"}
+
+// handleSaysSo: a program that knows an address and a key, and no header of ours,
+// cannot be a web page either when the key is a handle. It must be one of these
+// headers: what a page may set, or its address has in it, has any form.
+func handleSaysSo(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, toPath) && slices.ContainsFunc(keyHeaders, func(name string) bool {
+		return fetch.HasHandle(r.Header.Get(name))
+	})
+}
 
 // maxSentOn bounds the body of such a request, in bytes.
 const maxSentOn = 16 << 20
@@ -103,14 +117,17 @@ func targetOf(r *http.Request) (*url.URL, error) {
 	return target, fetch.CanonicalURL(target)
 }
 
-// withoutLeave takes out what would let a web page read an answer: none may use
-// this API.
+// withoutLeave takes out what would let a web page read an answer, and keeps one
+// that a browser would show from being of this API's origin, from where it could
+// ask for anything.
 func withoutLeave(resp *http.Response) error {
 	for name := range resp.Header {
 		if strings.HasPrefix(name, "Access-Control-") {
 			resp.Header.Del(name)
 		}
 	}
+	resp.Header.Set("Content-Security-Policy", "sandbox")
+	resp.Header.Set("X-Content-Type-Options", "nosniff")
 	resp.Body = fetch.Bounded(resp.Body)
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,6 +18,9 @@ import (
 )
 
 const secretHandle = sandbox.HandlePrefix + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+// noHeader has a call leave out RequestHeader.
+const noHeader = "X-No-Header"
 
 // keeper is a Broker that has one secret for one origin, and lets the app
 // connect to example.com.
@@ -74,7 +78,9 @@ func TestASecretIsSentToItsPlaceOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.Host = host
-		req.Header.Set(RequestHeader, "1")
+		if !slices.Contains(header, noHeader) {
+			req.Header.Set(RequestHeader, "1")
+		}
 		for i := 0; i < len(header); i += 2 {
 			req.Header.Set(header[i], header[i+1])
 		}
@@ -99,6 +105,22 @@ func TestASecretIsSentToItsPlaceOnly(t *testing.T) {
 	}
 	if call("GET", at, ""); len(got) != 2 || !strings.HasPrefix(got[1], "GET example.com:"+port+" / ") {
 		t.Errorf("without a secret: %q", got)
+	}
+	// A program that knows nothing of us has a handle for its key; what a page
+	// could send does not count.
+	got = nil
+	for header, sent := range map[string]bool{"Authorization": true, "X-Api-Key": true, "Accept": false, "Referer": false, "Cookie": false, "Content-Type": false} {
+		before := len(got)
+		resp, text := call("GET", at+"/", "", header, "Bearer "+secretHandle, noHeader, "")
+		if sent != (resp.StatusCode == http.StatusTeapot) || sent != (len(got) > before) || !sent && !strings.Contains(text, "header-missing") {
+			t.Errorf("%s: %d %s", header, resp.StatusCode, text)
+		}
+		if sent && (resp.Header.Get("Content-Security-Policy") != "sandbox" || resp.Header.Get("X-Content-Type-Options") != "nosniff") {
+			t.Errorf("a browser would show it as ours: %v", resp.Header)
+		}
+	}
+	if resp, text := call("GET", "/v1/kinds", "", "Authorization", "Bearer "+secretHandle, noHeader, ""); resp.StatusCode != 403 {
+		t.Errorf("a handle opens more than it is for: %d %s", resp.StatusCode, text)
 	}
 	k.origin = "https://other.test"
 	got = nil
