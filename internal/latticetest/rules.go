@@ -60,6 +60,7 @@ var rules = []rule{
 	{"tools", []string{"*"}},
 	{"packaging", nil},
 	{"internal/testworld", []string{"*"}},
+	{"internal/asuser", with(base, "internal/vmtest")},
 	{"internal/vmtest", []string{"*"}},
 	{"internal/story", []string{"*"}},
 	{"internal/latticetest", nil},
