@@ -1,19 +1,15 @@
 package packaging_test
 
 import (
-	"bufio"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +69,13 @@ func (w wine) value(key, name string) string {
 	return ""
 }
 
+// remove takes a value out of the user's registry, if it is there.
+func (w wine) remove(key, name string) {
+	cmd := command(wine64, "reg", "delete", `HKCU\`+key, "/v", name, "/f")
+	cmd.Env = append(os.Environ(), w.env...)
+	cmd.Run() // it need not be there
+}
+
 const (
 	runKey   = `Software\Microsoft\Windows\CurrentVersion\Run`
 	setupKey = `Software\Microsoft\Windows\CurrentVersion\Uninstall\Consentry`
@@ -105,145 +108,6 @@ func (w wine) installed(want bool, atLogin bool) {
 	if path := w.value("Environment", "Path"); strings.Contains(path, `\Programs\Consentry`) != want {
 		w.t.Errorf("the user's Path is %q", path)
 	}
-}
-
-// screen is an X server on which Windows has a desktop.
-type screen struct {
-	wine
-	display string
-}
-
-// start runs something until the test ends.
-func (w wine) start(cmd *exec.Cmd) *exec.Cmd {
-	w.t.Helper()
-	if err := cmd.Start(); err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	return cmd
-}
-
-func (w wine) screen() screen {
-	w.t.Helper()
-	need(w.t, "Xvfb", "xdotool")
-	read, write, err := os.Pipe()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer read.Close()
-	// Not one that X chooses: two that choose at once take each other's socket away.
-	server := exec.Command("Xvfb", fmt.Sprintf(":%d", 100+os.Getpid()%1000), "-displayfd", "3", "-screen", "0", "800x600x24", "-nolisten", "tcp")
-	server.ExtraFiles = []*os.File{write}
-	w.start(server)
-	write.Close()
-	line, err := bufio.NewReader(read).ReadString('\n')
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	s := screen{w, ":" + strings.TrimSpace(line)}
-	s.env = append(slices.DeleteFunc(slices.Clone(w.env), func(v string) bool { return strings.HasPrefix(v, "DISPLAY=") }), "DISPLAY="+s.display)
-	s.windows("explorer", "/desktop=test,800x600")
-	return s
-}
-
-// windows starts a program of Windows.
-func (s screen) windows(args ...string) *exec.Cmd {
-	s.t.Helper()
-	cmd := exec.Command(wine64, args...)
-	cmd.Env = append(os.Environ(), s.env...)
-	return s.start(cmd)
-}
-
-func (s screen) x(args ...string) string {
-	cmd := exec.Command("xdotool", args...)
-	cmd.Env = append(os.Environ(), s.env...)
-	out, _ := cmd.Output() // nothing is found yet
-	return string(out)
-}
-
-func (s screen) until(what string, is func() bool) {
-	s.t.Helper()
-	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
-		if is() {
-			return
-		}
-	}
-	s.t.Fatalf("it is not so that %s", what)
-}
-
-// choose opens the menu of the one icon, and clicks at a height above its lower
-// edge, in pixels, until something is so. While there is no agent the menu is short.
-func (s screen) choose(above int, what string, is func() bool) {
-	s.t.Helper()
-	s.until("the icon is there", func() bool { return s.x("search", "--onlyvisible", "--name", "^Wine System Tray$") != "" })
-	s.until(what, func() bool {
-		s.x("mousemove", "13", "32", "click", "3", "sleep", "1")
-		menu := s.menu()
-		if menu == nil || menu["HEIGHT"] < offlineAbove {
-			s.x("key", "Escape")
-			return false
-		}
-		s.x("mousemove", strconv.Itoa(menu["X"]+60), strconv.Itoa(menu["Y"]+menu["HEIGHT"]-above), "sleep", "0.3", "click", "1")
-		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
-			if is() {
-				return true
-			}
-		}
-		return false
-	})
-}
-
-// menu is the window of a menu: it has no name, and is neither the screen nor small.
-func (s screen) menu() map[string]int {
-	for id := range strings.FieldsSeq(s.x("search", "--onlyvisible", "--name", "^$")) {
-		at := map[string]int{}
-		for line := range strings.Lines(s.x("getwindowgeometry", "--shell", id)) {
-			name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-			at[name], _ = strconv.Atoi(value)
-		}
-		if at["WIDTH"] > 100 && at["WIDTH"] < 700 && at["HEIGHT"] > 50 {
-			return at
-		}
-	}
-	return nil
-}
-
-// Where the tray's menu has what is clicked on, above its lower edge.
-const (
-	quitAbove    = 12
-	loginAbove   = 29
-	offlineAbove = 106
-)
-
-// theTray clicks on the menu of the tray that is installed: at the icon, with an
-// agent that it has started.
-func (w wine) theTray(t *testing.T) {
-	w.t = t
-	home := t.TempDir() // a new name each time: the keychain has the keys of old ones
-	w.env = append(slices.Clone(w.env), `CONSENTRY_HOME=Z:`+strings.ReplaceAll(home, "/", `\`))
-	s := w.screen()
-	s.until("there is a desktop", func() bool { return s.x("search", "--onlyvisible", "--name", "Wine desktop") != "" })
-	line := w.value(runKey, "Consentry")
-	tray := s.windows(strings.Trim(line, `"`))
-	ended := make(chan error, 1)
-	go func() { ended <- tray.Wait() }()
-	is := func(name string) bool { _, err := os.Stat(filepath.Join(home, name)); return err == nil }
-	s.choose(offlineAbove, "every app is offline", func() bool { return is("offline") })
-	s.choose(loginAbove, "it starts at login no more", func() bool { return w.value(runKey, "Consentry") == "" })
-	s.choose(quitAbove, "it has quit", func() bool {
-		select {
-		case err := <-ended:
-			if err != nil {
-				t.Errorf("it ends with %v", err)
-			}
-			return true
-		default:
-			return false
-		}
-	})
 }
 
 // certificate makes a key and its own certificate, as PEM files.
@@ -315,7 +179,7 @@ func TestPackagesOfWindows(t *testing.T) {
 		if version := w.value(setupKey, "DisplayVersion"); version != "1.0.0" {
 			t.Errorf("the list of programs says %q", version)
 		}
-		w.theTray(t) // which turns the start at login off
+		w.remove(runKey, "Consentry")
 		w.run(setup, "/S")
 		w.installed(true, false)
 		uninstall()
