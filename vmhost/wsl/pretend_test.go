@@ -41,8 +41,19 @@ func TestMain(m *testing.M) {
 			os.Exit(pretend(filepath.Dir(self), name, os.Args[1:]))
 		}
 	}
-	os.Exit(m.Run())
+	var err error
+	if programs, err = os.MkdirTemp("", "wsl-programs-*"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	//nolint:errcheck // a folder of tests
+	os.RemoveAll(programs)
+	os.Exit(code)
 }
+
+// programs is a folder for what tests build once.
+var programs string
 
 func pretend(dir, name string, args []string) int {
 	if err := note(dir, name, args); err != nil {

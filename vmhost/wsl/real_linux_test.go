@@ -45,19 +45,15 @@ type real struct {
 	runs   int
 }
 
-var built = sync.OnceValues(func() (dir string, err error) {
-	dir, err = os.MkdirTemp("", "wsl-programs-*")
-	if err != nil {
-		return "", err
-	}
+var built = sync.OnceValue(func() error {
 	for program, pkg := range map[string]string{"guest": "../../cmd/consentry-guest", "probe": "../../attack/probe"} {
-		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, program), pkg)
+		cmd := exec.Command("go", "build", "-o", filepath.Join(programs, program), pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("%s: %w: %s", pkg, err, out)
+			return fmt.Errorf("%s: %w: %s", pkg, err, out)
 		}
 	}
-	return dir, nil
+	return nil
 })
 
 func newReal(t *testing.T) *real {
@@ -65,8 +61,7 @@ func newReal(t *testing.T) *real {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: a distro is entered by it")
 	}
-	programs, err := built()
-	must(t, err)
+	must(t, built())
 	r := &real{world: newWorld(t)}
 	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.driver = wsl.New(wsl.Config{WSL: r.program("wsl.exe"), Guest: filepath.Join(programs, "guest"), Dir: t.TempDir(), Log: log})
