@@ -169,7 +169,9 @@ func TestToolsForAClientOfOthers(t *testing.T) {
 	build.Dir = "../.."
 	w.run(build)
 	w.want("run", "-d", "--quiet", "--hold", "1m", "--name", "app", image)
-	call := func(tool, args string) *running { return w.start("exec", "app", "node", "/srv/mcp/tools.js", tool, args) }
+	call := func(tool, args string) *running {
+		return w.start("exec", "app", "node", "/srv/mcp/tools.js", tool, args)
+	}
 	const contacts = `{"fields":["name"],"purpose":"to invite people"}`
 	r := call("read_contacts", contacts)
 	p := w.request("name")

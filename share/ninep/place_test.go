@@ -244,8 +244,23 @@ func TestFiles(t *testing.T) {
 	if r := c.must(tStatFS, numbered(top)); r.u32() == 0 || r.u32() != blockSize || r.u64() == 0 || r.u64() == 0 {
 		t.Error("no room on the disk")
 	}
-	c.must(tGetLock, func(w *writer) { w.u32(made); w.u8(1); w.u64(0); w.u64(0); w.u32(7); w.word("x") })
-	c.must(tLock, func(w *writer) { w.u32(made); w.u8(1); w.u32(0); w.u64(0); w.u64(0); w.u32(7); w.word("x") })
+	c.must(tGetLock, func(w *writer) {
+		w.u32(made)
+		w.u8(1)
+		w.u64(0)
+		w.u64(0)
+		w.u32(7)
+		w.word("x")
+	})
+	c.must(tLock, func(w *writer) {
+		w.u32(made)
+		w.u8(1)
+		w.u32(0)
+		w.u64(0)
+		w.u64(0)
+		w.u32(7)
+		w.word("x")
+	})
 }
 
 func holds(t *testing.T, dir, name, want string) {
@@ -264,7 +279,14 @@ func TestNoFileOfAnother(t *testing.T) {
 	}
 	c.want(ePerm, tSetAttr, setting(letter, setUID, 0, 0, 0))
 	c.must(tSetAttr, setting(letter, setUID, 0, app.UID, 0)) // its own, as cp -p does
-	c.want(eUnsupported, tMknod, func(w *writer) { w.u32(top); w.word("dev"); w.u32(0o020666); w.u32(1); w.u32(3); w.u32(0) })
+	c.want(eUnsupported, tMknod, func(w *writer) {
+		w.u32(top)
+		w.word("dev")
+		w.u32(0o020666)
+		w.u32(1)
+		w.u32(3)
+		w.u32(0)
+	})
 	c.want(eUnsupported, tXattrWalk, func(w *writer) { w.u32(letter); w.u32(99); w.word("security.capability") })
 }
 
