@@ -53,6 +53,11 @@ func (w *world) underSweep() *killsweep.Sweep {
 	w.agent.Stdout, w.agent.Stderr = log, log
 	s, err := killsweep.Start(w.agent)
 	must(w.t, err)
+	agent := w.agent
+	w.t.Cleanup(func() {
+		agent.Process.Kill() // where a test has failed; else it is gone
+		agent.Wait()
+	})
 	w.untilAnswered()
 	return s
 }
