@@ -264,7 +264,7 @@ func TestAnAppCannotWidenWhatItHas(t *testing.T) {
 	h.allow(b, "data.identity", "*", "")
 	madeUp := h.allow(b, "data.identity", "email", `{"madeUp":["email"]}`)
 	before := said(b.Open(t.Context(), identity("email")))
-	if strings.Contains(before, "ada@") {
+	if strings.Contains(before, `"ada@`) {
 		t.Fatal(before)
 	}
 	if err := b.GiveBack(t.Context(), madeUp.ID); !errors.Is(err, sandbox.ErrInvalid) {
