@@ -129,8 +129,8 @@ func (f *folders) takeAll() {
 	}
 }
 
-// end waits until nothing of them is served any more; the connection has ended.
-func (f *folders) end() {
+// endServing waits until nothing of them is served any more; the connection has ended.
+func (f *folders) endServing() {
 	f.takeAll()
 	f.serving.Wait()
 }

@@ -164,7 +164,7 @@ func (h *Host) start(ctx context.Context, spec sandbox.Spec, broker sandbox.Brok
 	}
 	i, err := h.boot(ctx, machineSpec(spec), folders, files, link)
 	if err != nil {
-		folders.end()
+		folders.endServing()
 		return nil, err
 	}
 	h.ending.Go(i.await)

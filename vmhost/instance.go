@@ -151,7 +151,7 @@ func (i *instance) await() {
 	}
 	i.peer.Close()
 	<-i.served
-	i.folders.end()
+	i.endServing()
 	i.carrying.Wait()
 	//nolint:errcheck // it may have ended by itself
 	i.machine.Kill()

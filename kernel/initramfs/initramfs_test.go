@@ -63,7 +63,7 @@ func TestContents(t *testing.T) {
 			}
 		}
 	}
-	const want = "dev dev/console files init modules modules/000-overlay.ko modules/001-fuse.ko newroot proc run sys tmp"
+	const want = "dev dev/console files folders init modules modules/000-overlay.ko modules/001-fuse.ko newroot proc run sys tmp"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("it holds\n%s, want\n%s", got, want)
 	}

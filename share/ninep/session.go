@@ -127,10 +127,7 @@ func (s *session) finish() {
 	for ; s.asks > 0; s.asks-- {
 		<-s.answered
 	}
-	for number := range s.files {
-		//nolint:errcheck // it is there
-		s.clunk(number)
-	}
+	s.clunkAll()
 }
 
 func (s *session) send(w *writer) error {

@@ -69,6 +69,9 @@ func (c *cli) attack(ctx context.Context, f attackFlags, json bool) error {
 		}
 	}
 	for _, p := range attack.Probes {
+		if f.isolation == "vm" {
+			p = p.OnGuestKernel()
+		}
 		each("image", p, slices.Concat(f.words(), imageAttack(p, outside), []string{filepath.Join(folder, "image"), attack.ProbePath, p.Name}, outside.Targets(os.Getpid())))
 	}
 	module := filepath.Join(folder, "probe.wasm")
