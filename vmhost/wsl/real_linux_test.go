@@ -509,7 +509,13 @@ func TestRelayOfDistro(t *testing.T) {
 		}
 		cancel()
 		<-ended
-		if got := connect(); !strings.Contains(got, "refused") {
+		for range 100 { // the guest hears of it a moment later
+			if got = connect(); strings.Contains(got, "refused") {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		if !strings.Contains(got, "refused") {
 			t.Errorf("after its end: %q", got)
 		}
 		if _, _, err := app.(relayer).Relay(t.Context(), 0); !errors.Is(err, sandbox.ErrInvalid) {
