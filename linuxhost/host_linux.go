@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/consentry/consentry/internal/complaint"
 	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/internal/pool"
 	"github.com/consentry/consentry/linuxhost/bpf"
@@ -318,7 +319,7 @@ func (h *Host) startLauncher(id string, raised *bpf.Fence) (*launcherHold, error
 	cmd.Env = []string{"GOMAXPROCS=1"}
 	cmd.Dir = "/"
 	cmd.ExtraFiles = append([]*os.File{theirs}, maps...)
-	cmd.Stderr = &complaints{log: h.config.Log, run: id}
+	cmd.Stderr = complaint.Writer{Log: h.config.Log, Who: "launcher", Run: id}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a Ctrl-C at the agent's terminal is not for it
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("launcher: %w", err), conn.Close())
@@ -339,18 +340,4 @@ func (h *Host) startLauncher(id string, raised *bpf.Fence) (*launcherHold, error
 func (l *launcherHold) end() {
 	l.peer.Close()
 	<-l.gone
-}
-
-// maxComplaint bounds what is kept of one write of a launcher, in bytes.
-const maxComplaint = 2048
-
-// complaints turns the standard error of a launcher into log lines.
-type complaints struct {
-	log *slog.Logger
-	run string
-}
-
-func (c *complaints) Write(p []byte) (int, error) {
-	c.log.Warn("launcher", "run", c.run, "text", string(p[:min(len(p), maxComplaint)]))
-	return len(p), nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/consentry/consentry/internal/complaint"
 	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/linuxhost"
 	"github.com/consentry/consentry/sandbox"
@@ -167,7 +168,7 @@ func (d *Driver) launch(ctx context.Context, call bootCall, files ...*os.File) (
 	cmd.Env = []string{"GOMAXPROCS=2", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{theirs}
-	cmd.Stderr = &complaints{log: d.config.Log, run: call.Spec.ID}
+	cmd.Stderr = complaint.Writer{Log: d.config.Log, Who: "launcher of a microVM", Run: call.Spec.ID}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,
 		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
@@ -268,20 +269,6 @@ func (m *machine) Kill() error {
 func (m *machine) Walls(ctx context.Context) (walls []sandbox.Wall, err error) {
 	_, err = m.peer.Call(ctx, verbWalls, struct{}{}, &walls)
 	return walls, err
-}
-
-// maxComplaint bounds what is kept of one write of a launcher, in bytes.
-const maxComplaint = 2048
-
-// complaints turns the standard error of a launcher into log lines.
-type complaints struct {
-	log *slog.Logger
-	run string
-}
-
-func (c *complaints) Write(p []byte) (int, error) {
-	c.log.Warn("launcher of a microVM", "run", c.run, "text", string(p[:min(len(p), maxComplaint)]))
-	return len(p), nil
 }
 
 // HasKVM says whether a machine can be made on this one.

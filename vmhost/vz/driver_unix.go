@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/consentry/consentry/internal/complaint"
 	"github.com/consentry/consentry/internal/fdwire"
 	"github.com/consentry/consentry/sandbox"
 	"github.com/consentry/consentry/sandbox/wire"
@@ -140,7 +141,7 @@ func (d *Driver) launch(ctx context.Context, call Machine, run string, files ...
 	cmd.Env = []string{} // nothing of the agent's environment
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{theirs}
-	cmd.Stderr = &complaints{log: d.config.Log, run: run}
+	cmd.Stderr = complaint.Writer{Log: d.config.Log, Who: "helper of a microVM", Run: run}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("helper of the machine: %w", err), conn.Close())
@@ -240,17 +241,4 @@ func (m *machine) Walls(ctx context.Context) ([]sandbox.Wall, error) {
 		Name: "VM boundary", Required: true, Stands: s.State == running,
 		Detail: "Apple's Virtualization framework says " + s.State + ": a folder that is only read, a port, a card, nothing else",
 	}}, nil
-}
-
-// maxComplaint bounds what is kept of one write of a helper, in bytes.
-const maxComplaint = 2048
-
-type complaints struct {
-	log *slog.Logger
-	run string
-}
-
-func (c *complaints) Write(p []byte) (int, error) {
-	c.log.Warn("helper of a microVM", "run", c.run, "text", string(p[:min(len(p), maxComplaint)]))
-	return len(p), nil
 }
