@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -152,7 +153,10 @@ func TestDataBehindALink(t *testing.T) {
 	must(t, os.Symlink(real, linked))
 	w.env = append(w.env, "CONSENTRY_HOME="+linked)
 	w.daemon(w.machine, nil, built.program, "agent", "--foreground")
-	w.until("the agent answers", func() bool { return w.result("ps").code == 0 })
+	w.until("the agent answers", func() bool { // a command would start another one
+		_, err := net.Dial("unix", filepath.Join(linked, "run", "agent.sock"))
+		return err == nil
+	})
 	if r := w.result("run", "--rm", "--quiet", "-v", "v:/v", built.image, "sh", "-c", "echo works >/v/f; cat /v/f"); r.out != "works\n" {
 		t.Errorf("exit %d, %q: %s", r.code, r.out, r.err)
 	}
