@@ -91,7 +91,7 @@ func (d *Driver) Boot(ctx context.Context, c vmhost.Config) (vmhost.Machine, err
 	if err != nil {
 		return nil, err
 	}
-	m := &machine{system: s, connected: make(chan struct{}), gone: make(chan struct{})}
+	m := &machine{system: s, connected: make(chan struct{}), Ending: vmhost.NewEnding()}
 	if err := m.boot(ctx, id, p); err != nil {
 		//nolint:errcheck // the error is of the boot
 		errors.Join(s.terminate(context.WithoutCancel(ctx)), m.hangUp())
@@ -104,18 +104,14 @@ func (d *Driver) Boot(ctx context.Context, c vmhost.Config) (vmhost.Machine, err
 
 // machine is one of the service's, and its connection.
 type machine struct {
+	*vmhost.Ending
 	system   system
 	listener net.Listener
 
 	connected chan struct{} // closed when conn or refused is set
+	mu        sync.Mutex
 	conn      net.Conn
 	refused   error
-
-	gone chan struct{}
-	err  error
-
-	mu     sync.Mutex
-	killed bool
 }
 
 // boot lets the machine have its files, listens for it, and starts it.
@@ -164,24 +160,19 @@ func (m *machine) accept() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.conn, m.refused = conn, err
-	if m.killed && conn != nil {
+	if conn != nil && m.Doomed() {
 		conn.Close()
 	}
 }
 
 func (m *machine) await() {
-	defer close(m.gone)
 	said, err := m.system.wait()
 	if err == nil {
 		err = howItEnded(said)
 	}
-	m.mu.Lock()
-	if !m.killed {
-		m.err = err
-	}
-	m.mu.Unlock()
 	m.hangUp() //nolint:errcheck // it may be closed
 	m.system.close()
+	m.Over(err)
 }
 
 // Control is the connection, once the guest has made it.
@@ -228,21 +219,10 @@ func (m *machine) hangUp() error {
 // Card is none: the guest sends frames over the connection.
 func (*machine) Card() *os.File { return nil }
 
-func (m *machine) Wait(ctx context.Context) error {
-	select {
-	case <-m.gone:
-		return m.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 func (m *machine) Kill() error {
-	m.mu.Lock()
-	m.killed = true
-	m.mu.Unlock()
+	m.Doom()
 	select {
-	case <-m.gone:
+	case <-m.Gone():
 		return nil
 	default:
 	}
@@ -251,7 +231,7 @@ func (m *machine) Kill() error {
 	if err != nil {
 		return err // it may run on, so it is not waited for
 	}
-	<-m.gone
+	<-m.Gone()
 	return nil
 }
 

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -176,7 +175,7 @@ func (d *Driver) launch(ctx context.Context, call bootCall, files ...*os.File) (
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("launcher of the microVM: %w", err), conn.Close())
 	}
-	m := &machine{cmd: cmd, peer: wire.New(conn, nil), gone: make(chan struct{})}
+	m := &machine{cmd: cmd, peer: wire.New(conn, nil), Ending: vmhost.NewEnding()}
 	serving := make(chan struct{})
 	go func() {
 		defer close(serving)
@@ -196,21 +195,15 @@ func (d *Driver) launch(ctx context.Context, call bootCall, files ...*os.File) (
 
 // machine is the agent's hold on a launcher and what runs below it.
 type machine struct {
+	*vmhost.Ending
 	cmd     *exec.Cmd
 	peer    *wire.Peer
 	control io.ReadWriteCloser
 	card    *os.File
-
-	gone chan struct{} // closed when no process of it is left
-	err  error         // why, once gone
-
-	mu     sync.Mutex
-	killed bool
 }
 
 // await learns why the machine ended, and sees to it that nothing is left.
 func (m *machine) await(serving <-chan struct{}) {
-	defer close(m.gone)
 	var e ended
 	_, err := m.peer.Call(context.Background(), verbWait, struct{}{}, &e)
 	switch {
@@ -223,11 +216,7 @@ func (m *machine) await(serving <-chan struct{}) {
 	<-serving
 	//nolint:errcheck // killed, or ended by itself
 	m.cmd.Wait()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !m.killed {
-		m.err = err
-	}
+	m.Over(err)
 }
 
 // end hangs up and kills the launcher; the kernel ends what is in its PID
@@ -246,22 +235,11 @@ func (m *machine) Card() *os.File {
 	return card
 }
 
-func (m *machine) Wait(ctx context.Context) error {
-	select {
-	case <-m.gone:
-		return m.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 func (m *machine) Kill() error {
-	m.mu.Lock()
-	m.killed = true
-	m.mu.Unlock()
+	m.Doom()
 	m.end()
 	m.control.Close()
-	<-m.gone
+	<-m.Gone()
 	return nil
 }
 

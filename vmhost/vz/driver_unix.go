@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -146,7 +145,7 @@ func (d *Driver) launch(ctx context.Context, call Machine, run string, files ...
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("helper of the machine: %w", err), conn.Close())
 	}
-	m := &machine{cmd: cmd, peer: wire.New(conn, nil), files: call.Files, serving: make(chan struct{}), gone: make(chan struct{})}
+	m := &machine{cmd: cmd, peer: wire.New(conn, nil), files: call.Files, serving: make(chan struct{}), Ending: vmhost.NewEnding()}
 	go func() {
 		defer close(m.serving)
 		//nolint:errcheck // its end is what counts
@@ -161,22 +160,16 @@ func (d *Driver) launch(ctx context.Context, call Machine, run string, files ...
 
 // machine is the agent's hold on a helper.
 type machine struct {
+	*vmhost.Ending
 	cmd     *exec.Cmd
 	peer    *wire.Peer
 	control io.ReadWriteCloser
 	card    *os.File
 	files   string
 	serving chan struct{}
-
-	gone chan struct{}
-	err  error // why, once gone
-
-	mu     sync.Mutex
-	killed bool
 }
 
 func (m *machine) await() {
-	defer close(m.gone)
 	var e ended
 	_, err := m.peer.Call(context.Background(), verbWait, struct{}{}, &e)
 	switch {
@@ -186,12 +179,7 @@ func (m *machine) await() {
 		err = errors.New(e.Why)
 	}
 	m.end()
-	err = errors.Join(err, os.RemoveAll(m.files))
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !m.killed {
-		m.err = err
-	}
+	m.Over(errors.Join(err, os.RemoveAll(m.files)))
 }
 
 // end hangs up, which has the helper stop the machine, and kills it.
@@ -212,22 +200,11 @@ func (m *machine) Card() *os.File {
 	return card
 }
 
-func (m *machine) Wait(ctx context.Context) error {
-	select {
-	case <-m.gone:
-		return m.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 func (m *machine) Kill() error {
-	m.mu.Lock()
-	m.killed = true
-	m.mu.Unlock()
+	m.Doom()
 	m.peer.Close() // the wait ends with it
 	m.control.Close()
-	<-m.gone
+	<-m.Gone()
 	return nil
 }
 

@@ -117,7 +117,7 @@ func (d *Driver) start(run guestwire.DistroRun) (*machine, error) {
 		closeAll(in, ourIn)
 		return nil, err
 	}
-	m := &machine{control: connection{ourOut, ourIn}, log: d.config.Log, run: run.ID, gone: make(chan struct{})}
+	m := &machine{control: connection{ourOut, ourIn}, log: d.config.Log, run: run.ID, Ending: vmhost.NewEnding()}
 	// It outlives the call that starts it.
 	m.cmd = d.command(context.Background(), inDistro(append([]string{guestwire.DistroRunPart}, run.Args()...)...)...)
 	m.cmd.Stdin, m.cmd.Stdout, m.cmd.Stderr = in, out, &m.said
@@ -150,30 +150,23 @@ func (c connection) Close() error { return errors.Join(c.to.Close(), c.from.Clos
 
 // machine is one wsl.exe and the guestinit at its other end.
 type machine struct {
+	*vmhost.Ending
 	cmd     *exec.Cmd
 	control connection
 	log     *slog.Logger
 	run     string
 	said    lastWords
-
-	gone chan struct{}
-	err  error // why it ended, once gone
-
-	mu     sync.Mutex
-	killed bool
 }
 
 func (m *machine) await() {
-	defer close(m.gone)
 	err := m.cmd.Wait()
 	if said := m.said.text(); said != "" {
 		m.log.Debug("a guest in WSL said", "run", m.run, "text", said)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err != nil && !m.killed {
-		m.err = explain(guestwire.DistroRunPart, err, m.said.text())
+	if err != nil {
+		err = explain(guestwire.DistroRunPart, err, m.said.text())
 	}
+	m.Over(err)
 }
 
 func (m *machine) Control() io.ReadWriteCloser { return m.control }
@@ -181,30 +174,19 @@ func (m *machine) Control() io.ReadWriteCloser { return m.control }
 // Card is none: the guest has it.
 func (*machine) Card() *os.File { return nil }
 
-func (m *machine) Wait(ctx context.Context) error {
-	select {
-	case <-m.gone:
-		return m.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // leaveTime is how long a guest that was hung up on may take to go by itself,
 // taking its app along. wsl.exe is only a window on it.
 const leaveTime = 5 * time.Second
 
 // Kill hangs up, which ends the guest, and then ends wsl.exe.
 func (m *machine) Kill() error {
-	m.mu.Lock()
-	m.killed = true
-	m.mu.Unlock()
+	m.Doom()
 	m.control.Close() //nolint:errcheck // it may be closed
 	select {
-	case <-m.gone:
+	case <-m.Gone():
 	case <-time.After(leaveTime):
 		m.cmd.Process.Kill() //nolint:errcheck // it may have ended
-		<-m.gone
+		<-m.Gone()
 	}
 	return nil
 }
